@@ -1,0 +1,1 @@
+"""What a developer's machine needs: set-up, local federation, checks. Not part of any distribution."""

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Set everything up, then run three delivery services and the page, and open it: `python3 serve.py`."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one must get an answer, not a syntax error
+    sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ".")
+
+import argparse
+import time
+import webbrowser
+
+from dev import environment, federation
+from dev.steps import BUILD, SetupError
+
+_WEB_PORT = 8000
+_FIRST_SERVICE_PORT = 8101
+_WATCH_SECONDS = 0.2
+
+
+def main() -> int:
+    """Run until Ctrl-C; non-zero if the set-up failed or a process died."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=_WEB_PORT, help="port of the page (default: %(default)s)")
+    parser.add_argument("--no-open", action="store_true", help="do not open a browser")
+    parser.add_argument("--fresh", action="store_true", help="begin with empty databases")
+    options = parser.parse_args()
+
+    try:
+        ready = environment.prepare(development=False)
+    except SetupError as error:
+        print(f"The set-up failed. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+    run_folder = BUILD / "run"
+    if options.fresh:
+        for database in run_folder.glob("*.sqlite3*"):
+            database.unlink()
+    try:
+        with (
+            federation.end_requests() as end_request,
+            federation.running(
+                ready.python,
+                ready.web_root,
+                run_folder,
+                web_port=options.port,
+                first_service_port=_FIRST_SERVICE_PORT,
+                end_request=end_request,
+            ) as running,
+        ):
+            _introduce(running, wanted_port=options.port)
+            if not options.no_open:
+                webbrowser.open(running.url)
+            while not end_request.made:
+                running.check_alive()
+                time.sleep(_WATCH_SECONDS)
+            print("\nEnding.", flush=True)
+    except federation.FederationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _introduce(running: federation.Federation, *, wanted_port: int) -> None:
+    if not running.url.endswith(f":{wanted_port}"):
+        print(f"Port {wanted_port} is in use; the page has the next free one.")
+    for service in running.services.values():
+        print(f"  delivery service {service.domain}: {service.url}")
+    print(f"\n  The page: {running.url}/\n\nOpen it in two tabs. Ctrl-C ends everything.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
