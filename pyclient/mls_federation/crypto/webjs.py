@@ -1,0 +1,146 @@
+"""The provider built on JavaScript libraries: libsodium and noble, called synchronously from Pyodide.
+
+The primitives object comes from `web/src/primitives.js` and is an argument, as is Pyodide's `to_js`: this module imports
+nothing that exists only in a browser. A primitive returns None where its input is at fault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from ..errors import UnsupportedError, UsageError, ValidationError, VerificationError
+from .curves import KEM_ORDERS, SIGNATURE_ORDERS, scalar_size
+from .provider import SignedMessage
+from .suites import AEAD, KEM, CipherSuite, SignatureScheme, parameters
+
+ToJs: TypeAlias = Callable[[Any], Any]
+
+
+class JsOctets(Protocol):
+    """A `Uint8Array` as Python sees it."""
+
+    def to_bytes(self) -> bytes: ...
+
+
+class JsPrimitives(Protocol):
+    """What `web/src/primitives.js` offers; every argument but the first has passed through `to_js`."""
+
+    def aeadSeal(self, aead: str, key: Any, nonce: Any, aad: Any, text: Any) -> JsOctets | None: ...  # noqa: N802
+    def aeadOpen(self, aead: str, key: Any, nonce: Any, aad: Any, text: Any) -> JsOctets | None: ...  # noqa: N802
+    def dhPublicKey(self, kem: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
+    def dh(self, kem: str, priv: Any, pub: Any) -> JsOctets | None: ...
+    def signaturePublicKey(self, scheme: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
+    def sign(self, scheme: str, priv: Any, message: Any) -> JsOctets | None: ...
+    def verifyAll(self, scheme: str, messages: Any) -> bool | None: ...  # noqa: N802
+
+
+_EDDSA_SEED_SIZES: dict[int, int] = {SignatureScheme.ed25519: 32, SignatureScheme.ed448: 57}
+
+
+class WebJSProvider:
+    """`CryptoProvider` on libsodium (Curve25519, ChaCha20-Poly1305) and noble (all else).
+
+    Args:
+        primitives: what `loadPrimitives()` of `web/src/primitives.js` resolved to.
+        to_js: `pyodide.ffi.to_js`.
+        random: the source of randomness; for tests only, anything but the operating system's (in a browser:
+            `crypto.getRandomValues`).
+    """
+
+    name = "webjs"
+
+    def __init__(
+        self, primitives: JsPrimitives, to_js: ToJs, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._primitives = primitives
+        self._to_js = to_js
+        self._random = random
+
+    def random(self, length: int) -> bytes:
+        return self._random(length)
+
+    def supports(self, cipher_suite: CipherSuite) -> bool:
+        try:
+            parameters(cipher_suite)
+        except UnsupportedError:
+            return False
+        return True
+
+    def aead_seal(self, aead: AEAD, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
+        _check_aead(aead, key, nonce)
+        js = self._to_js
+        sealed = self._primitives.aeadSeal(aead.name, js(key), js(nonce), js(aad), js(plaintext))
+        if sealed is None:
+            raise UsageError(f"{aead.name} cannot encrypt this")
+        return sealed.to_bytes()
+
+    def aead_open(self, aead: AEAD, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes) -> bytes:
+        _check_aead(aead, key, nonce)
+        js = self._to_js
+        opened = self._primitives.aeadOpen(aead.name, js(key), js(nonce), js(aad), js(ciphertext))
+        if opened is None:
+            raise VerificationError("decryption failed", code="decryption-failed")
+        return opened.to_bytes()
+
+    def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
+        _check_kem_private(kem, private_key)
+        public_key = self._primitives.dhPublicKey(kem.name, self._to_js(private_key))
+        if public_key is None:
+            raise UsageError(f"not a private key of {kem.name}")
+        return public_key.to_bytes()
+
+    def dh(self, kem: KEM, private_key: bytes, public_key: bytes) -> bytes:
+        _check_kem_private(kem, private_key)
+        shared = self._primitives.dh(kem.name, self._to_js(private_key), self._to_js(public_key))
+        if shared is None:
+            raise ValidationError(
+                "the peer's public key is no usable point of the curve", code="invalid-public-key"
+            )
+        return shared.to_bytes()
+
+    def signature_public_key(self, scheme: SignatureScheme, private_key: bytes) -> bytes:
+        _check_signature_private(scheme, private_key)
+        public_key = self._primitives.signaturePublicKey(scheme.name, self._to_js(private_key))
+        if public_key is None:
+            raise UsageError(f"not a private key of {scheme.name}")
+        return public_key.to_bytes()
+
+    def sign(self, scheme: SignatureScheme, private_key: bytes, message: bytes) -> bytes:
+        _check_signature_private(scheme, private_key)
+        signature = self._primitives.sign(scheme.name, self._to_js(private_key), self._to_js(message))
+        if signature is None:
+            raise UsageError(f"not a private key of {scheme.name}")
+        return signature.to_bytes()
+
+    def verify(self, scheme: SignatureScheme, public_key: bytes, message: bytes, signature: bytes) -> None:
+        self.verify_all(scheme, [SignedMessage(public_key, message, signature)])
+
+    def verify_all(self, scheme: SignatureScheme, messages: Sequence[SignedMessage]) -> None:
+        # One crossing into JavaScript, however many signatures there are.
+        arguments = [[signed.public_key, signed.message, signed.signature] for signed in messages]
+        if self._primitives.verifyAll(SignatureScheme(scheme).name, self._to_js(arguments)) is not True:
+            raise VerificationError("the signature is not valid", code="bad-signature")
+
+
+def _check_aead(aead: AEAD, key: bytes, nonce: bytes) -> None:
+    if len(key) != aead.Nk or len(nonce) != aead.Nn:
+        raise UsageError(f"{aead.name} needs a key of {aead.Nk} and a nonce of {aead.Nn} octets")
+
+
+def _check_kem_private(kem: KEM, private_key: bytes) -> None:
+    if len(private_key) != kem.Nsk:
+        raise UsageError(f"a private key of {kem.name} has {kem.Nsk} octets")
+    order = KEM_ORDERS.get(kem)
+    if order is not None and not 0 < int.from_bytes(private_key, "big") < order:
+        raise UsageError(f"not a private key of {kem.name}")
+
+
+def _check_signature_private(scheme: SignatureScheme, private_key: bytes) -> None:
+    order = SIGNATURE_ORDERS.get(scheme)
+    size = _EDDSA_SEED_SIZES.get(scheme) if order is None else scalar_size(order)
+    if len(private_key) != size:
+        raise UsageError(f"not a private key of {scheme.name}")
+    if order is not None and not 0 < int.from_bytes(private_key, "big") < order:
+        raise UsageError(f"not a private key of {scheme.name}")

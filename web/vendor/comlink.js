@@ -1,0 +1,2 @@
+// Bundled to /mls-federation/vendor/comlink.js.
+export { expose, proxy, releaseProxy, wrap } from "comlink";
