@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Set everything up, then run every check and test, browsers included: `python3 test.py [--check] [pytest arguments]`."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one must get an answer, not a syntax error
+    sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ".")
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from dev import chromium, environment
+from dev.environment import Environment
+from dev.steps import ROOT, SetupError
+
+_USAGE = f"""{__doc__}
+
+  --check     only the static checks: format, lint, types, layers
+  all others  go to pytest, as in: python3 test.py -k codec
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the first check that failed, else of pytest, whose closing line is the last that is printed."""
+    if arguments in (["-h"], ["--help"]):
+        print(_USAGE)
+        return 0
+    only_checks = "--check" in arguments
+    pytest_arguments = [argument for argument in arguments if argument != "--check"]
+    try:
+        ready = environment.prepare(development=True)
+        browser = None if only_checks else chromium.find_or_install(ready.python)
+    except SetupError as error:
+        print(f"The set-up failed. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+    # All of them, so that one run shows all there is to mend; the tests wait until it is.
+    failures = [code for check in _static_checks(ready) if (code := _run(check))]
+    if failures or browser is None:
+        return failures[0] if failures else 0
+    return _run([ready.python, "-m", "pytest", *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
+
+
+def _static_checks(ready: Environment) -> list[list[str | Path]]:
+    tools = ready.python.parent
+    return [
+        [tools / "ruff", "format", "--check"],
+        [tools / "ruff", "check", "--output-format", "concise"],
+        [tools / "mypy"],
+        [tools / "lint-imports"],
+        [ready.node.program, ROOT / "web/node_modules/typescript/bin/tsc", "-p", ROOT / "web"],
+    ]
+
+
+def _run(command: list[str | Path], variables: dict[str, str] | None = None) -> int:
+    argv = [str(part) for part in command]
+    print(f"\n$ {shlex.join(argv).replace(f'{ROOT}{os.sep}', '')}", flush=True)
+    try:
+        return subprocess.run(argv, cwd=ROOT, env={**os.environ, **(variables or {})}, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
