@@ -1,0 +1,137 @@
+"""Key packages: what a client publishes so that it can be added to groups (§10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..codec import Struct, Vec, opaque, replace
+from ..crypto import CipherSuite, Crypto, KeyPair, sign_content
+from ..crypto.provider import SignedMessage
+from ..errors import UnsupportedError, ValidationError
+from .credentials import Credential
+from .extensions import Extension, check_extensions_unique
+from .nodes import (
+    Capabilities,
+    LeafNode,
+    LeafNodeSource,
+    Lifetime,
+    ProtocolVersion,
+    check_leaf_node,
+    new_leaf_node,
+    sign_leaf_node,
+    signed_leaf,
+)
+from .tree_math import LeafIndex
+
+
+class KeyPackage(Struct):
+    """A client's offer to be added to a group of one cipher suite."""
+
+    version: ProtocolVersion
+    cipher_suite: CipherSuite
+    init_key: opaque
+    leaf_node: LeafNode
+    extensions: Vec[Extension]
+    signature: opaque
+
+
+class KeyPackageTBS(Struct):
+    """What its signature covers."""
+
+    version: ProtocolVersion
+    cipher_suite: CipherSuite
+    init_key: opaque
+    leaf_node: LeafNode
+    extensions: Vec[Extension]
+
+
+@dataclass(frozen=True)
+class OwnKeyPackage:
+    """A KeyPackage of ours with the private keys that belong to it."""
+
+    key_package: KeyPackage
+    init_key: KeyPair
+    encryption_key: KeyPair
+    signature_key: bytes = field(repr=False)
+
+
+def key_package_tbs(package: KeyPackage) -> bytes:
+    """The octets that the package's signature covers."""
+    return KeyPackageTBS(
+        version=package.version,
+        cipher_suite=package.cipher_suite,
+        init_key=package.init_key,
+        leaf_node=package.leaf_node,
+        extensions=package.extensions,
+    ).encode()
+
+
+def key_package_ref(crypto: Crypto, package: KeyPackage) -> bytes:
+    """KeyPackageRef (§5.2)."""
+    return crypto.ref_hash("MLS 1.0 KeyPackage Reference", package.encode())
+
+
+def create_key_package(
+    crypto: Crypto,
+    *,
+    credential: Credential,
+    signature_key: KeyPair,
+    capabilities: Capabilities,
+    lifetime: Lifetime,
+    leaf_extensions: Sequence[Extension] = (),
+    extensions: Sequence[Extension] = (),
+) -> OwnKeyPackage:
+    """A fresh KeyPackage, signed by `signature_key` (§10)."""
+    init_key = crypto.generate_key_pair()
+    encryption_key = crypto.generate_key_pair()
+    leaf = new_leaf_node(
+        encryption_key, signature_key.public_key, credential, capabilities, lifetime, leaf_extensions
+    )
+    package = KeyPackage(
+        version=ProtocolVersion.mls10,
+        cipher_suite=crypto.suite.cipher_suite,
+        init_key=init_key.public_key,
+        leaf_node=sign_leaf_node(crypto, signature_key.private_key, leaf),
+        extensions=tuple(extensions),
+        signature=b"",
+    )
+    signature = crypto.sign_with_label(signature_key.private_key, "KeyPackageTBS", key_package_tbs(package))
+    return OwnKeyPackage(
+        key_package=replace(package, signature=signature),
+        init_key=init_key,
+        encryption_key=encryption_key,
+        signature_key=signature_key.private_key,
+    )
+
+
+def verify_key_package(crypto: Crypto, package: KeyPackage, now: int | None) -> None:
+    """All checks of §10.1.
+
+    Args:
+        now: Unix seconds, for the lifetime; None leaves it unchecked.
+
+    Raises:
+        UnsupportedError: the version is not MLS 1.0.
+        ValidationError: the code names the rule.
+        VerificationError: a signature does not fit.
+    """
+    if package.version != ProtocolVersion.mls10:
+        raise UnsupportedError("a KeyPackage for another version of MLS", code="unsupported-version", section="10.1")
+    if package.cipher_suite != crypto.suite.cipher_suite:
+        raise ValidationError("a KeyPackage for another cipher suite", code="wrong-cipher-suite", section="10.1")
+    leaf = package.leaf_node
+    if leaf.leaf_node_source != LeafNodeSource.key_package:
+        raise ValidationError(
+            "the leaf of a KeyPackage was not made for one", code="wrong-leaf-source", section="10.1"
+        )
+    if package.init_key == leaf.encryption_key:
+        raise ValidationError(
+            "a KeyPackage uses one key as init_key and encryption_key", code="key-reuse", section="10.1"
+        )
+    check_extensions_unique(package.extensions)
+    check_leaf_node(leaf, package.cipher_suite, now)
+    content = sign_content("KeyPackageTBS", key_package_tbs(package))
+    crypto.verify_all(
+        [signed_leaf(leaf, b"", LeafIndex(0)), SignedMessage(leaf.signature_key, content, package.signature)]
+    )

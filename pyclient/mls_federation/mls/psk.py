@@ -1,0 +1,66 @@
+"""Pre-shared keys (§8.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..codec import ClosedEnum8, Struct, opaque, select, uint16, uint64
+from ..crypto import Crypto
+
+
+class PSKType(ClosedEnum8):
+    """Where a PSK comes from."""
+
+    external = 1
+    resumption = 2
+
+
+class ResumptionPSKUsage(ClosedEnum8):
+    """What a resumption PSK is for."""
+
+    application = 1
+    reinit = 2
+    branch = 3
+
+
+class ExternalPSK(Struct):
+    """A PSK that the application provides."""
+
+    psk_id: opaque
+
+
+class ResumptionPSK(Struct):
+    """The resumption PSK of an epoch of a group."""
+
+    usage: ResumptionPSKUsage
+    psk_group_id: opaque
+    psk_epoch: uint64
+
+
+class PreSharedKeyID(Struct):
+    """Names one PSK."""
+
+    psktype: PSKType
+    psk: ExternalPSK | ResumptionPSK = select(
+        "psktype", {PSKType.external: ExternalPSK, PSKType.resumption: ResumptionPSK}
+    )
+    psk_nonce: opaque
+
+
+class PSKLabel(Struct):
+    """The place of a PSK in the chain of all."""
+
+    id: PreSharedKeyID
+    index: uint16
+    count: uint16
+
+
+def psk_secret(crypto: Crypto, psks: Sequence[tuple[PreSharedKeyID, bytes]]) -> bytes:
+    """All PSKs of a commit, chained into one secret; Nh zero octets if there are none. Secret."""
+    zero = bytes(crypto.Nh)
+    secret = zero
+    for index, (psk_id, psk) in enumerate(psks):
+        label = PSKLabel(id=psk_id, index=index, count=len(psks)).encode()
+        psk_input = crypto.expand_with_label(crypto.extract(zero, psk), "derived psk", label, crypto.Nh)
+        secret = crypto.extract(psk_input, secret)
+    return secret

@@ -1,0 +1,217 @@
+"""TreeKEM: a committer renews its path to the root, and tells each other member the part that it needs (§7.4-§7.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from ..codec import replace
+from ..crypto import Crypto, KeyPair
+from ..errors import ValidationError
+from .commit import UpdatePath, UpdatePathNode
+from .nodes import LeafNode, LeafNodeSource, ParentNode, sign_leaf_node
+from .ratchet_tree import RatchetTree
+from .tree_hashes import set_parent_hashes
+from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, node_of
+
+PrivateKeys = Mapping[NodeIndex, KeyPair]
+
+
+@dataclass(frozen=True)
+class NewPath:
+    """A committer's path before it is encrypted.
+
+    Attributes:
+        path_secrets: for each node of the filtered direct path. Secret.
+        commit_secret: Nh octets. Secret.
+        private_keys: the committer's, for its leaf and the path.
+        leaf_node: the new leaf, signed.
+    """
+
+    path_secrets: dict[NodeIndex, bytes] = field(repr=False)
+    commit_secret: bytes = field(repr=False)
+    private_keys: dict[NodeIndex, KeyPair]
+    leaf_node: LeafNode
+
+
+def renew_path(
+    crypto: Crypto, tree: RatchetTree, index: LeafIndex, leaf: LeafNode, signature_key: bytes, group_id: bytes
+) -> NewPath:
+    """Give our leaf and its path fresh keys, in `tree` itself (§7.4, §7.5).
+
+    Args:
+        leaf: our leaf as it is to be, but for its keys, source and signature.
+        signature_key: the private key of `leaf.signature_key`. Secret.
+    """
+    tree.blank_direct_path(index)
+    leaf_keys = crypto.generate_key_pair()
+    private_keys = {node_of(index): leaf_keys}
+    path_secrets = {}
+    path_secret = crypto.random(crypto.Nh)
+    for node, _ in tree.filtered_direct_path(index):
+        path_secrets[node] = path_secret
+        keys = _node_keys(crypto, path_secret)
+        private_keys[node] = keys
+        tree.set_node(node, ParentNode(encryption_key=keys.public_key, parent_hash=b"", unmerged_leaves=()))
+        path_secret = crypto.derive_secret(path_secret, "path")
+    renewed = replace(
+        leaf,
+        encryption_key=leaf_keys.public_key,
+        leaf_node_source=LeafNodeSource.commit,
+        source=set_parent_hashes(crypto, tree, index),
+    )
+    signed = sign_leaf_node(crypto, signature_key, renewed, group_id, index)
+    tree.set_node(node_of(index), signed)
+    return NewPath(path_secrets, path_secret, private_keys, signed)
+
+
+def encrypt_path(
+    crypto: Crypto,
+    tree: RatchetTree,
+    index: LeafIndex,
+    path: NewPath,
+    group_context: bytes,
+    new_leaves: Set[LeafIndex],
+) -> UpdatePath:
+    """Seal each path secret to those who need it (§7.6).
+
+    Args:
+        tree: the tree after `renew_path`.
+        group_context: the provisional GroupContext, encoded.
+        new_leaves: members added by the same commit; they get theirs in the Welcome.
+    """
+    nodes = []
+    for node, beside in tree.filtered_direct_path(index):
+        sealed = tuple(
+            crypto.encrypt_with_label(
+                tree.encryption_key(receiver), "UpdatePathNode", group_context, path.path_secrets[node]
+            )
+            for receiver in _receivers(tree, beside, new_leaves)
+        )
+        nodes.append(UpdatePathNode(encryption_key=tree.encryption_key(node), encrypted_path_secret=sealed))
+    return UpdatePath(leaf_node=path.leaf_node, nodes=tuple(nodes))
+
+
+def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: UpdatePath) -> None:
+    """Put a committer's new public keys into `tree` itself (§7.5).
+
+    Raises:
+        ValidationError: code `wrong-path-length`, `bad-parent-hash`.
+    """
+    tree.blank_direct_path(index)
+    steps = tree.filtered_direct_path(index)
+    if len(steps) != len(path.nodes):
+        raise ValidationError(
+            f"an update path of {len(path.nodes)} nodes where there must be {len(steps)}",
+            code="wrong-path-length",
+            section="7.5",
+        )
+    for (node, _), new in zip(steps, path.nodes, strict=True):
+        tree.set_node(node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=()))
+    if path.leaf_node.source != set_parent_hashes(crypto, tree, index):
+        raise ValidationError(
+            "the parent hash of the committer's leaf does not fit its path", code="bad-parent-hash", section="7.9.2"
+        )
+    tree.set_node(node_of(index), path.leaf_node)
+
+
+def decrypt_path(
+    crypto: Crypto,
+    tree: RatchetTree,
+    sender: LeafIndex,
+    path: UpdatePath,
+    group_context: bytes,
+    new_leaves: Set[LeafIndex],
+    own: LeafIndex,
+    private_keys: PrivateKeys,
+) -> tuple[dict[NodeIndex, KeyPair], bytes]:
+    """Open our part of a committer's path (§7.5).
+
+    Args:
+        tree: the tree after `merge_path`.
+        group_context: the provisional GroupContext, encoded.
+        own: our leaf.
+        private_keys: ours, for nodes of the tree as it is now.
+
+    Returns:
+        Our new private keys on the path, and the commit secret. Secret.
+
+    Raises:
+        ValidationError: code `wrong-path-length`, `no-path-secret`, `wrong-path-key`.
+        VerificationError: the ciphertext does not authenticate.
+    """
+    steps = tree.filtered_direct_path(sender)
+    for step, ((node, beside), sealed) in enumerate(zip(steps, path.nodes, strict=True)):
+        receivers = _receivers(tree, beside, new_leaves)
+        if len(receivers) != len(sealed.encrypted_path_secret):
+            raise ValidationError(
+                f"{len(sealed.encrypted_path_secret)} ciphertexts for the {len(receivers)} nodes below node {node}",
+                code="wrong-path-length",
+                section="7.6",
+            )
+        if is_in_subtree(node_of(own), beside):
+            break
+    else:
+        raise ValidationError("the update path does not reach us", code="no-path-secret", section="7.5")
+    for receiver, ciphertext in zip(receivers, sealed.encrypted_path_secret, strict=True):
+        keys = private_keys.get(receiver)
+        if keys is not None and keys.public_key == tree.encryption_key(receiver):
+            path_secret = crypto.decrypt_with_label(keys, "UpdatePathNode", group_context, ciphertext)
+            return _keys_above(crypto, tree, [place for place, _ in steps[step:]], path_secret)
+    raise ValidationError("we have no key that the path secret is sealed to", code="no-path-secret", section="7.5")
+
+
+def keys_from_path_secret(
+    crypto: Crypto, tree: RatchetTree, own: LeafIndex, committer: LeafIndex, path_secret: bytes
+) -> dict[NodeIndex, KeyPair]:
+    """A new member's private keys, from the path secret in its Welcome (§12.4.3.1).
+
+    Raises:
+        ValidationError: code `wrong-path-key`.
+    """
+    meeting = common_ancestor(node_of(own), node_of(committer))
+    above = [node for node, _ in tree.filtered_direct_path(committer) if is_in_subtree(meeting, node)]
+    return _keys_above(crypto, tree, above, path_secret)[0]
+
+
+def path_secret_for(path: NewPath, committer: LeafIndex, new_member: LeafIndex) -> bytes:
+    """The path secret that a Welcome gives to a new member: that of the lowest node above both. Secret."""
+    return path.path_secrets[common_ancestor(node_of(committer), node_of(new_member))]
+
+
+def _keys_above(
+    crypto: Crypto, tree: RatchetTree, nodes: list[NodeIndex], path_secret: bytes
+) -> tuple[dict[NodeIndex, KeyPair], bytes]:
+    """The key pairs of `nodes`, from the path secret of the first; and the path secret after the last."""
+    private_keys = {}
+    for node in nodes:
+        keys = _node_keys(crypto, path_secret)
+        if keys.public_key != tree.encryption_key(node):
+            raise ValidationError(
+                f"the path secret does not give the public key of node {node}", code="wrong-path-key", section="7.5"
+            )
+        private_keys[node] = keys
+        path_secret = crypto.derive_secret(path_secret, "path")
+    return private_keys, path_secret
+
+
+def _node_keys(crypto: Crypto, path_secret: bytes) -> KeyPair:
+    return crypto.derive_key_pair(crypto.derive_secret(path_secret, "node"))
+
+
+def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: Set[LeafIndex]) -> list[NodeIndex]:
+    """To whom the path secret above `beside` is sealed."""
+    new = {node_of(leaf) for leaf in new_leaves}
+    return [node for node in tree.resolution(beside) if node not in new]
+
+
+__all__ = [
+    "NewPath",
+    "PrivateKeys",
+    "decrypt_path",
+    "encrypt_path",
+    "keys_from_path_secret",
+    "merge_path",
+    "path_secret_for",
+    "renew_path",
+]
