@@ -99,11 +99,11 @@ def one_at_a_time() -> Iterator[None]:
     BUILD.mkdir(exist_ok=True)
     with (BUILD / ".set-up.lock").open("w") as lock:
         if sys.platform == "win32":
-            import msvcrt
+            import msvcrt  # noqa: PLC0415 - exists on Windows alone
 
             msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
         else:
-            import fcntl
+            import fcntl  # noqa: PLC0415 - does not exist on Windows
 
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
