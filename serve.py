@@ -9,9 +9,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one must get an answer,
 import argparse
 import time
 import webbrowser
+from pathlib import Path
 
 from dev import environment, federation
-from dev.steps import BUILD, SetupError
+from dev.steps import BUILD, BusyError, SetupError, locked
 
 _WEB_PORT = 8000
 _FIRST_SERVICE_PORT = 8101
@@ -34,32 +35,43 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
 
-    run_folder = BUILD / "run"
+    # A second federation beside the first needs another port and gets databases of its own.
+    run_folder = BUILD / ("run" if options.port == _WEB_PORT else f"run-{options.port}")
+    try:
+        with locked(run_folder / ".lock", wait=False):
+            return _serve(ready, run_folder, options)
+    except BusyError:
+        print(
+            "serve.py is running from this folder already. End it first, or give this one a port: --port 9000",
+            file=sys.stderr,
+        )
+    except federation.FederationError as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _serve(ready: environment.Environment, run_folder: Path, options: argparse.Namespace) -> int:
     if options.fresh:
         for database in run_folder.glob("*.sqlite3*"):
             database.unlink()
-    try:
-        with (
-            federation.end_requests() as end_request,
-            federation.running(
-                ready.python,
-                ready.web_root,
-                run_folder,
-                web_port=options.port,
-                first_service_port=_FIRST_SERVICE_PORT,
-                end_request=end_request,
-            ) as running,
-        ):
-            _introduce(running, wanted_port=options.port)
-            if not options.no_open:
-                webbrowser.open(running.url)
-            while not end_request.made:
-                running.check_alive()
-                time.sleep(_WATCH_SECONDS)
-            print("\nEnding.", flush=True)
-    except federation.FederationError as error:
-        print(error, file=sys.stderr)
-        return 1
+    with (
+        federation.end_requests() as end_request,
+        federation.running(
+            ready.python,
+            ready.web_root,
+            run_folder,
+            web_port=options.port,
+            first_service_port=_FIRST_SERVICE_PORT,
+            end_request=end_request,
+        ) as running,
+    ):
+        _introduce(running, wanted_port=options.port)
+        if not options.no_open:
+            webbrowser.open(running.url)
+        while not end_request.made:
+            running.check_alive()
+            time.sleep(_WATCH_SECONDS)
+        print("\nEnding.", flush=True)
     return 0
 
 

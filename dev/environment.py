@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import web_tree
-from dev.steps import ROOT, SetupError, announce, digest, is_current, mark_current, one_at_a_time, run
+from dev.steps import BUILD, ROOT, SetupError, announce, digest, is_current, locked, mark_current, run
 from dev.web_tree import Node
 
 VENV = ROOT / ".venv"
@@ -39,7 +39,8 @@ def prepare(*, development: bool) -> Environment:
     Raises:
         SetupError: something cannot be had; the message says what to do.
     """
-    with one_at_a_time():
+    # Two commands started together must not install over each other.
+    with locked(BUILD / ".set-up.lock", wait=True):
         python = _virtual_environment()
         _install_requirements(python, development=development)
         _install_ourselves(python)

@@ -93,17 +93,28 @@ def mark_current(stamp: Path, key: str) -> None:
     stamp.write_text(key)
 
 
+class BusyError(Exception):
+    """Another process has the lock."""
+
+
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Hold the set-up's lock, so that two commands started together do not install over each other."""
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / ".set-up.lock").open("w") as lock:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - exists on Windows alone
+def locked(lock: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file, which the system lets go when the process ends, however it ends.
 
-            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 - does not exist on Windows
+    Raises:
+        BusyError: another process has it, and `wait` is false.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt  # noqa: PLC0415 - exists on Windows alone
 
-            fcntl.flock(lock, fcntl.LOCK_EX)
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl  # noqa: PLC0415 - does not exist on Windows
+
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            raise BusyError(f"{lock} is held by another process.") from error
         yield
