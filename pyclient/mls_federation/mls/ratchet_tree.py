@@ -49,7 +49,7 @@ class RatchetTree:
 
     def __init__(self, nodes: list[AnyNode | None], hashes: list[bytes | None] | None = None) -> None:
         self.nodes = nodes
-        self.hashes = [None] * len(nodes) if hashes is None else hashes
+        self.hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
 
     def copy(self) -> RatchetTree:
         """A tree that can be changed without changing this one. Nodes are immutable, so they are shared."""
