@@ -1,0 +1,219 @@
+/**
+ * The page of the first call: load, make keys, fetch the other person's, be in a group.
+ *
+ * @import { Client, MLSError } from "../src/index.js"
+ * @import { Progress } from "../src/protocol.js"
+ */
+import { MLSFederation } from "mls-federation";
+import { renderBundle } from "./bundle.js";
+import { byId, during, element, grouped, showProblem } from "./dom.js";
+import { GroupView } from "./group-view.js";
+
+const STAGE_NAMES = {
+  runtime: "Loading the WebAssembly runtime",
+  python: "Starting Python",
+  packages: "Installing the MLS client",
+  ready: "Ready",
+};
+const CONNECTION_NAMES = {
+  connecting: "Connecting…",
+  connected: "Connected",
+  disconnected: "Connection lost; trying again",
+};
+const given = new URLSearchParams(location.search);
+
+/** @param {number} octets */
+const megabytes = (octets) => (octets / 1e6).toFixed(1);
+
+/** @param {Progress} progress */
+function showProgress({ stage, received, total }) {
+  const stages = [...byId("stages", HTMLOListElement).children];
+  const now = stages.findIndex((item) => /** @type {HTMLElement} */ (item).dataset.stage === stage);
+  stages.forEach((item, index) => {
+    item.classList.toggle("done", index < now || stage === "ready");
+    item.classList.toggle("now", index === now);
+  });
+  const bar = byId("progress", HTMLProgressElement);
+  bar.max = total;
+  bar.value = received;
+  bar.setAttribute("aria-valuetext", `${megabytes(received)} of ${megabytes(total)} megabytes`);
+  const line = byId("progress-stage", HTMLElement);
+  if (line.textContent !== STAGE_NAMES[stage]) line.textContent = STAGE_NAMES[stage];
+  byId("progress-bytes", HTMLElement).textContent = `${megabytes(received)} of ${megabytes(total)} MB`;
+}
+
+/** @returns {Promise<Record<string, string>>} base address of each domain's delivery service */
+async function fetchDirectory() {
+  const response = await fetch("/federation.json");
+  if (!response.ok) throw new Error(`The list of delivery services could not be loaded (HTTP ${response.status}).`);
+  return (await response.json()).domains;
+}
+
+/**
+ * The addresses of the delivery services, each of which can be changed.
+ *
+ * @param {MLSFederation} mls
+ * @param {Record<string, string>} directory
+ */
+function renderDirectory(mls, directory) {
+  const forms = Object.entries(directory).map(([domain, url]) => {
+    const problem = element("p", { id: `service-error-${domain}`, class: "problem", role: "alert", hidden: true });
+    const input = element("input", { id: `service-url-${domain}`, type: "url", value: url, spellcheck: "false" });
+    input.setAttribute("aria-describedby", problem.id);
+    const button = element("button", { type: "submit", "data-testid": `set-service-${domain}` }, "Set");
+    const done = element("span", { class: "quiet", role: "status", "data-testid": `service-status-${domain}` });
+    const label = element("label", { class: "field wide", for: input.id }, element("span", {}, domain), input);
+    const form = element("form", { novalidate: true }, element("div", { class: "fields" }, label, button), done, problem);
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      done.textContent = "";
+      void during(button, problem, async () => {
+        const service = await mls.setDeliveryService(domain, input.value.trim());
+        directory[domain] = service.url;
+        done.textContent = `It answers for ${service.domain}, and speaks version ${service.versions.join(", ")}.`;
+      });
+    };
+    return form;
+  });
+  byId("services", HTMLElement).replaceChildren(...forms);
+}
+
+/** @param {Record<string, string>} directory */
+function fillServices(directory) {
+  const select = byId("service", HTMLSelectElement);
+  const wanted = given.get("service");
+  select.replaceChildren(
+    ...Object.keys(directory).map((domain) => element("option", { selected: domain === wanted }, domain)),
+  );
+  byId("name", HTMLInputElement).value = given.get("name") ?? "";
+}
+
+/**
+ * @param {MLSFederation} mls
+ * @param {Record<string, string>} directory
+ */
+function wireIdentity(mls, directory) {
+  const button = byId("identity-create", HTMLButtonElement);
+  const problem = byId("identity-error", HTMLElement);
+  const form = byId("identity-form", HTMLFormElement);
+  button.disabled = false;
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    void during(button, problem, async () => {
+      const name = byId("name", HTMLInputElement).value.trim();
+      const domain = byId("service", HTMLSelectElement).value;
+      if (name === "") throw new Error("Type a name first.");
+      for (const [other, url] of Object.entries(directory)) {
+        // Only one's own service must answer now; another domain's is asked when it is needed.
+        await mls.setDeliveryService(other, url).catch((error) => {
+          if (other === domain) throw error;
+          showProblem(byId(`service-error-${other}`, HTMLElement), error);
+        });
+      }
+      const client = await mls.createClient({ identity: `${name}@${domain}` });
+      form.hidden = true;
+      showIdentity(client, directory[domain] ?? "");
+      meet(client);
+    });
+  };
+}
+
+/**
+ * @param {Client} client
+ * @param {string} url
+ */
+function showIdentity(client, url) {
+  byId("identity", HTMLElement).textContent = client.identity;
+  byId("identity-service", HTMLElement).textContent = url;
+  byId("fingerprint", HTMLElement).textContent = grouped(client.fingerprint);
+  byId("identity-card", HTMLElement).hidden = false;
+  document.title = `${client.identity} · First call`;
+}
+
+/** @param {Client} client */
+function meet(client) {
+  const connection = byId("connection", HTMLElement);
+  client.addEventListener("connection", (event) => {
+    const state = /** @type {CustomEvent<{ state: keyof typeof CONNECTION_NAMES }>} */ (event).detail.state;
+    connection.dataset.state = state;
+    connection.textContent = CONNECTION_NAMES[state];
+  });
+  client.addEventListener("error", (event) => {
+    const error = /** @type {CustomEvent<MLSError>} */ (event).detail;
+    byId("refused-card", HTMLElement).hidden = false;
+    byId("refused", HTMLOListElement).append(element("li", { "data-code": error.code }, error.message));
+  });
+
+  const peer = byId("peer", HTMLInputElement);
+  const bundles = byId("bundles", HTMLElement);
+  const view = new GroupView(client, () => {
+    for (const button of bundles.querySelectorAll("button")) button.textContent = inviteText();
+  });
+  const inviteText = () => (view.current ? "Add to the group" : "Start a group");
+  client.addEventListener("group", (event) => {
+    const { group, details } = /** @type {CustomEvent} */ (event).detail;
+    view.show(group, details, `You were added at epoch ${details.epoch}.`);
+  });
+
+  byId("them", HTMLElement).hidden = false;
+  byId("peer-form", HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault();
+    void during(byId("fetch", HTMLButtonElement), byId("peer-error", HTMLElement), async () => {
+      bundles.replaceChildren();
+      const identity = peer.value.trim();
+      const fetched = await client.fetchKeyBundles(identity);
+      bundles.replaceChildren(
+        ...fetched.map((bundle) => {
+          const button = element("button", { class: "primary", type: "button", "data-testid": "invite" }, inviteText());
+          button.onclick = () =>
+            during(button, byId("peer-error", HTMLElement), async () => {
+              if (view.current === undefined) {
+                const group = await client.createGroup();
+                view.show(group, await group.details(), "You started the group.");
+              }
+              await view.add(identity);
+              bundles.replaceChildren();
+              peer.value = "";
+              byId("message", HTMLInputElement).focus();
+            });
+          return renderBundle(bundle, button);
+        }),
+      );
+    });
+  };
+  peer.focus();
+}
+
+/** @param {Record<string, string>} directory */
+function suggestSecondTab(directory) {
+  const domains = Object.keys(directory);
+  const own = given.get("service") ?? domains[0];
+  const other = domains.find((domain) => domain !== own);
+  if (other !== undefined) {
+    byId("second-tab", HTMLAnchorElement).search = new URLSearchParams({ service: other }).toString();
+  }
+}
+
+async function main() {
+  const started = performance.now();
+  try {
+    const [mls, directory] = await Promise.all([MLSFederation.load({ onprogress: showProgress }), fetchDirectory()]);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    byId("loading", HTMLElement).classList.add("finished");
+    byId("loading-text", HTMLElement).textContent = `Python and the MLS client started in ${seconds} s, in a worker of this tab. Your keys never leave the browser.`;
+    byId("stages", HTMLElement).hidden = true;
+    byId("progress", HTMLElement).hidden = true;
+    mls.addEventListener("error", (event) => {
+      showProblem(byId("loading-error", HTMLElement), /** @type {CustomEvent} */ (event).detail);
+    });
+    fillServices(directory);
+    suggestSecondTab(directory);
+    renderDirectory(mls, directory);
+    wireIdentity(mls, directory);
+    byId("name", HTMLInputElement).focus();
+  } catch (error) {
+    showProblem(byId("loading-error", HTMLElement), error);
+  }
+}
+
+await main();

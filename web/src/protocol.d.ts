@@ -1,0 +1,201 @@
+/**
+ * What the page and the worker say to each other: the one list of requests and events.
+ *
+ * Only structured-clone values cross: octets as `Uint8Array`, uint64 as `bigint`, strings, plain objects and arrays.
+ * `mls_federation/browser/bridge.py` answers each request of `Requests`, with the same parameters; a test compares the two.
+ */
+
+/** Which crypto provider the engine runs on; `auto` takes `pyca` where the page's Pyodide serves its wheel. */
+export type CryptoChoice = "auto" | "pyca" | "webjs";
+
+/** A protection profile of SRTP, by its registered name without the prefix `SRTP_`. */
+export type SrtpProfile = "AES_CM_128_HMAC_SHA1_80" | "AEAD_AES_128_GCM" | "AEAD_AES_256_GCM";
+
+/** How far loading has come. */
+export interface Progress {
+  /** `runtime`: WebAssembly; `python`: the standard library and start-up; `packages`: the client; then `ready`. */
+  stage: "runtime" | "python" | "packages" | "ready";
+  /** Octets received so far, of all files. */
+  received: number;
+  /** Octets that all files have. */
+  total: number;
+}
+
+/** An error as it crosses from the worker; the page turns it into an `MLSError`. */
+export interface Fault {
+  /** Stable, kebab-case. */
+  code: string;
+  /** In words that a person can act on. */
+  message: string;
+  details: Record<string, unknown>;
+}
+
+export type Reply = { ok: true; value: unknown } | { ok: false; fault: Fault };
+
+/** A delivery service that was reached and said who it is. */
+export interface DeliveryService {
+  domain: string;
+  url: string;
+  /** Federation versions that it speaks. */
+  versions: number[];
+}
+
+export interface ClientState {
+  /** Names the client in later requests. */
+  client: number;
+  identity: string;
+  domain: string;
+  /** SHA-256 of the identity key, lower-case hexadecimal. */
+  fingerprint: string;
+}
+
+/** A cipher suite or signature scheme: its code point and its registered name. */
+export interface Named {
+  value: number;
+  name: string;
+}
+
+/** The seed's `UserInitKey`, field by field. */
+export interface UserInitKey {
+  userInitKeyId: Uint8Array;
+  /** As the seed numbers them. */
+  cipherSuites: Named[];
+  initKeys: Uint8Array[];
+  credential: Credential;
+  signature: Uint8Array;
+}
+
+export interface Credential {
+  credentialType: string;
+  identity: string;
+  signatureScheme: Named;
+  publicKey: Uint8Array;
+  /** SHA-256 of the public key, lower-case hexadecimal. */
+  fingerprint: string;
+}
+
+/** The fields of a KeyPackage (RFC 9420 §10) that say who joins, and how. */
+export interface KeyPackage {
+  keyPackageRef: Uint8Array;
+  version: string;
+  cipherSuite: Named;
+  initKey: Uint8Array;
+  encryptionKey: Uint8Array;
+  signatureKey: Uint8Array;
+  credentialIdentity: string;
+  /** Unix seconds. */
+  notBefore: bigint;
+  /** Unix seconds. */
+  notAfter: bigint;
+  signature: Uint8Array;
+}
+
+/** What a delivery service returned for one client of an identity, decoded and verified. */
+export interface KeyBundle {
+  identity: string;
+  domain: string;
+  userInitKey: UserInitKey;
+  keyPackage: KeyPackage;
+  /** One reference for each suite of the manifest, in its order. */
+  keyPackageRefs: Uint8Array[];
+  /** Whether the service had only the reusable set left. */
+  lastResort: boolean;
+  /** What was checked before this was handed out, in words. */
+  verified: string[];
+}
+
+export interface Member {
+  identity: string;
+  leafIndex: number;
+  /** Whether this is the client itself. */
+  self: boolean;
+  /** SHA-256 of the leaf's signature key, lower-case hexadecimal. */
+  fingerprint: string;
+}
+
+export interface GroupDetails {
+  groupId: Uint8Array;
+  epoch: bigint;
+  cipherSuite: number;
+  cipherSuiteName: string;
+  /** Equal for all members of the same epoch's member list; people compare it aloud. */
+  safetyNumber: string;
+  members: Member[];
+}
+
+export interface SrtpKeys {
+  identity: string;
+  leafIndex: number;
+  /** Secret. */
+  key: Uint8Array;
+  /** Secret. */
+  salt: Uint8Array;
+  mki: Uint8Array;
+}
+
+/** What is known of a message that was sent. */
+export interface SentMessage {
+  epoch: bigint;
+}
+
+/** Every request, by name. `client` is what `createClient` returned; a member's address is `name@domain`. */
+export interface Requests {
+  setDeliveryService: { params: { domain: string; url: string }; result: DeliveryService };
+  createClient: { params: { identity: string }; result: ClientState };
+  fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
+  createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
+  addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupDetails };
+  removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupDetails };
+  updateGroup: { params: { client: number; groupId: Uint8Array }; result: GroupDetails };
+  sendMessage: { params: { client: number; groupId: Uint8Array; data: Uint8Array }; result: SentMessage };
+  groupDetails: { params: { client: number; groupId: Uint8Array }; result: GroupDetails };
+  exportSrtpKeys: { params: { client: number; groupId: Uint8Array; profile: string }; result: SrtpKeys[] };
+  exportSecret: {
+    params: { client: number; groupId: Uint8Array; label: string; context: Uint8Array; length: number };
+    result: Uint8Array;
+  };
+  closeClient: { params: { client: number }; result: null };
+}
+
+/** Every event, by name, with what it carries. */
+export interface Events {
+  /** A Welcome was accepted: the client is in a new group. */
+  group: { client: number; groupId: Uint8Array; details: GroupDetails };
+  message: {
+    client: number;
+    groupId: Uint8Array;
+    /** Address of the sender, from its authenticated leaf. */
+    sender: string;
+    senderLeaf: number;
+    epoch: bigint;
+    data: Uint8Array;
+  };
+  /** The group moved to another epoch: a member came, went or changed its keys. */
+  epoch: { client: number; groupId: Uint8Array; details: GroupDetails };
+  /** The client is no longer a member. */
+  removed: { client: number; groupId: Uint8Array };
+  connection: { client: number; state: "connecting" | "connected" | "disconnected" };
+  /** Something that was received was refused; nothing was changed by it. `groupId` where it is known. */
+  error: { client: number; groupId?: Uint8Array; fault: Fault };
+}
+
+/** An event as it crosses from the worker. */
+export type EventMessage = { [Name in keyof Events]: { name: Name; detail: Events[Name] } }[keyof Events];
+
+export interface LoadOptions {
+  crypto: CryptoChoice;
+  /** Address of the folder with `assets.json`. */
+  base: string;
+}
+
+/** What the worker exposes through comlink. */
+export interface WorkerInterface {
+  load(
+    options: LoadOptions,
+    onprogress: (progress: Progress) => void,
+    onevent: (event: EventMessage) => void,
+  ): Promise<Reply>;
+  /** @param id names the call, so that it can be cancelled */
+  call(id: number, method: string, params: object): Promise<Reply>;
+  cancel(id: number): void;
+}

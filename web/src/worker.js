@@ -1,0 +1,136 @@
+/**
+ * The worker: Pyodide with the client in it. `index.js` starts it, as a module worker.
+ *
+ * @import { EventMessage, Fault, LoadOptions, Progress, Reply, WorkerInterface } from "./protocol.js"
+ */
+import { LoadError, Progression } from "./loading.js";
+import { expose } from "./vendor/comlink.js";
+
+/**
+ * @typedef {{
+ *   version: string,
+ *   pyodide: { version: string, directory: string, packages?: string[] },
+ *   wheels: string[],
+ *   bytes: Record<string, number>,
+ * }} Assets `assets.json`: what start-up loads, with addresses relative to that file
+ *
+ * @typedef {{
+ *   start(crypto: string, emit: (event: EventMessage) => void): Promise<Reply>,
+ *   call(id: number, method: string, params: unknown): Promise<Reply>,
+ *   cancel(id: number): void,
+ * }} Bridge `mls_federation.browser.bridge`
+ */
+
+/** @type {any} */
+let pyodide;
+/** @type {Bridge | undefined} */
+let bridge;
+
+/** @type {WorkerInterface} */
+const worker = {
+  async load(options, onprogress, onevent) {
+    try {
+      return await start(options, onprogress, onevent);
+    } catch (error) {
+      console.warn("mls-federation could not start:", error);
+      return { ok: false, fault: loadFault(error) };
+    }
+  },
+
+  async call(id, method, params) {
+    if (bridge === undefined) return { ok: false, fault: notLoaded };
+    // Everything that the client raises comes back as a reply; what is thrown here is the interpreter's own end.
+    return bridge.call(id, method, pyodide.toPy(params));
+  },
+
+  cancel(id) {
+    bridge?.cancel(id);
+  },
+};
+
+/** @type {Fault} */
+const notLoaded = { code: "not-loaded", message: "Wait until MLSFederation.load() has finished.", details: {} };
+
+/**
+ * @param {LoadOptions} options
+ * @param {(progress: Progress) => void} onprogress
+ * @param {(event: EventMessage) => void} onevent
+ * @returns {Promise<Reply>}
+ */
+async function start({ base, crypto }, onprogress, onevent) {
+  const progression = new Progression(base, onprogress);
+  try {
+    const assets = /** @type {Assets} */ (await (await fetch(new URL("assets.json", base))).json());
+    const { directory, packages = [] } = assets.pyodide;
+    const primitivesFile = "vendor/primitives.js";
+    progression.expect(
+      assets.bytes,
+      (file) => file.startsWith(directory) || file === primitivesFile || assets.wheels.includes(file),
+    );
+
+    progression.enter("runtime");
+    const { loadPyodide } = await progression.import(`${directory}pyodide.mjs`);
+    await progression.import(`${directory}pyodide.asm.mjs`);
+
+    progression.enter("python");
+    pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
+
+    progression.enter("packages");
+    await progression.import(primitivesFile);
+    const { loadPrimitives } = await import("./primitives.js");
+    pyodide.registerJsModule("mls_primitives", await loadPrimitives());
+    if (crypto === "pyca" || (crypto === "auto" && packages.includes("cryptography"))) {
+      await loadPackages(["cryptography"]);
+    }
+    await installWheels(assets.wheels.map((wheel) => new URL(wheel, base).href));
+
+    const started = /** @type {Bridge} */ (pyodide.pyimport("mls_federation.browser.bridge"));
+    const reply = await started.start(crypto, onevent);
+    if (reply.ok) {
+      bridge = started;
+      progression.enter("ready");
+    }
+    return reply;
+  } catch (error) {
+    throw progression.failure ?? error;
+  } finally {
+    progression.end();
+  }
+}
+
+/** @param {string[]} wheels micropip and what it needs, then the client's own */
+async function installWheels(wheels) {
+  await loadPackages(wheels.slice(0, -1));
+  // Without `deps=False` micropip would ask a registry about dependencies, from every visitor's browser.
+  await pyodide.pyimport("micropip").install.callKwargs(wheels.at(-1), { deps: false });
+}
+
+/** @param {string[]} packages names or addresses */
+async function loadPackages(packages) {
+  /** @type {string[]} */
+  const errors = [];
+  await pyodide.loadPackage(packages, {
+    messageCallback() {},
+    errorCallback: (/** @type {string} */ error) => void errors.push(error),
+  });
+  // `loadPackage` reports a package that it could not load, and goes on without it.
+  if (errors.length > 0) throw new Error(errors.join("; "));
+}
+
+/**
+ * @param {unknown} error
+ * @returns {Fault}
+ */
+function loadFault(error) {
+  if (error instanceof LoadError) {
+    return { code: "load-failed", message: error.message, details: { file: error.file, reason: error.reason } };
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return {
+    code: "load-failed",
+    message: `The MLS client could not start: ${reason}. Reload the page; if it happens again, use a current browser.`,
+    details: { reason },
+  };
+}
+
+expose(worker);
