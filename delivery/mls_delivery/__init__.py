@@ -1,0 +1,1 @@
+"""A federated delivery service for MLS (docs/protocol.md): key sets, messages and inboxes of one domain."""

@@ -1,0 +1,59 @@
+"""The ASGI application of a delivery service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+
+from mls_federation.errors import RemoteError
+from mls_federation.federation.binding import WELL_KNOWN_PATH
+
+from . import problems, routes
+from .context import ENDPOINTS, DeliveryService
+from .inbox import inbox
+
+_PREFLIGHT_SECONDS = 3600
+
+
+def application(service: DeliveryService) -> ASGIApp:
+    """The application; it closes the service's store when the server shuts down."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await service.store.close()
+
+    app = Starlette(
+        routes=[
+            Route(WELL_KNOWN_PATH, routes.describe, methods=["GET"]),
+            Route(ENDPOINTS["challenge"], routes.issue_challenge, methods=["POST"]),
+            Route(ENDPOINTS["sessions"], routes.open_session, methods=["POST"]),
+            Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
+            Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),
+            Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
+            WebSocketRoute(ENDPOINTS["inbox"], inbox),
+        ],
+        exception_handlers={
+            RemoteError: problems.on_remote_error,
+            HTTPException: problems.on_http_exception,
+            ClientDisconnect: problems.on_disconnect,
+            Exception: problems.on_failure,
+        },
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    # Outermost, so that a page can read every answer, that to a failure too.
+    return CORSMiddleware(
+        app,
+        allow_origins=service.allowed_origins,
+        allow_methods=("GET", "POST", "PUT"),
+        allow_headers=("Authorization", "Content-Type"),
+        max_age=_PREFLIGHT_SECONDS,
+    )

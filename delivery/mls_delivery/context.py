@@ -1,0 +1,86 @@
+"""What every end point works with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from mls_federation.crypto import CryptoProvider, SignatureScheme
+
+from .challenges import Challenges
+from .inboxes import Inboxes
+from .service import Limits
+from .store import Store
+
+ENDPOINTS: Mapping[str, str] = {
+    "challenge": "/v1/challenge",
+    "sessions": "/v1/sessions",
+    "key_sets": "/v1/key-sets",
+    "bundles": "/v1/bundles",
+    "messages": "/v1/messages",
+    "inbox": "/v1/inbox",
+}
+
+
+@dataclass(frozen=True)
+class DeliveryService:
+    """A service and its means.
+
+    Attributes:
+        domain: whose identities it serves.
+        public_key: that of its signing key.
+        clock: Unix seconds.
+        allowed_origins: of web pages that may talk to it.
+    """
+
+    domain: str
+    public_key: bytes
+    provider: CryptoProvider
+    store: Store
+    challenges: Challenges
+    inboxes: Inboxes
+    limits: Limits
+    clock: Callable[[], int]
+    allowed_origins: tuple[str, ...]
+
+
+async def delivery_service(
+    *,
+    domain: str,
+    provider: CryptoProvider,
+    store: Store,
+    clock: Callable[[], int],
+    allowed_origins: tuple[str, ...],
+    limits: Limits,
+) -> DeliveryService:
+    """The service of a domain, with the signing key that its store has or gets now.
+
+    Raises:
+        StoreError: the store is that of another domain.
+    """
+    signing_key = await store.signing_key(domain, provider.random(32))
+    return DeliveryService(
+        domain=domain,
+        public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        provider=provider,
+        store=store,
+        challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        inboxes=Inboxes(),
+        limits=limits,
+        clock=clock,
+        allowed_origins=allowed_origins,
+    )
+
+
+def service_of(connection: HTTPConnection) -> DeliveryService:
+    """The service that a request or a WebSocket is for."""
+    service: DeliveryService = connection.app.state.service
+    return service
+
+
+def token_hash(token_secret: bytes) -> bytes:
+    """Under which a session is kept; the token itself never is."""
+    return hashlib.sha256(token_secret).digest()

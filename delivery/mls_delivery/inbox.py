@@ -1,0 +1,180 @@
+"""The inbox end point, `WS /v1/inbox`: deliveries out, acknowledgements in.
+
+     client                                   service
+       │ InboxHello(token, cursor) ──────────────►│
+       │◄──────────────────────────────── ready   │
+       │◄────── delivery, sequence cursor + 1 …   │   from the store, as fast as the client reads
+       │ InboxAck(cursor) ───────────────────────►│   forgets up to cursor
+       │◄──────────────────────────── key_count   │   when few key sets are left
+
+A message leaves the store only by an acknowledgement, so whatever breaks in between is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from mls_federation.codec import Struct
+from mls_federation.errors import DecodeError
+from mls_federation.federation.binding import (
+    CLOSE_BAD_CURSOR,
+    CLOSE_BAD_TOKEN,
+    CLOSE_MALFORMED,
+    CLOSE_REPLACED,
+    InboxAck,
+    InboxDelivery,
+    InboxFrame,
+    InboxFrameType,
+    InboxHello,
+    InboxKeyCount,
+    InboxReady,
+)
+
+from .context import DeliveryService, service_of, token_hash
+from .inboxes import Listener
+from .store import Client
+
+S = TypeVar("S", bound=Struct)
+
+_BATCH_OCTETS = 1 << 20
+
+
+class _Close(Exception):
+    """Ends the connection with a close code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(eq=False)
+class _Inbox:
+    """One connection, and up to where its client may acknowledge."""
+
+    websocket: WebSocket
+    service: DeliveryService
+    client: Client
+    listener: Listener
+    delivered: int
+
+
+async def inbox(websocket: WebSocket) -> None:
+    """`WS /v1/inbox`."""
+    service = service_of(websocket)
+    origin = websocket.headers.get("origin")
+    # Browsers do not apply CORS to WebSockets: a page of another origin is turned away here.
+    if origin is not None and origin not in service.allowed_origins:
+        await websocket.close()
+        return
+    await websocket.accept()
+    try:
+        await _serve(websocket, service)
+    except _Close as end:
+        await websocket.close(end.code, end.reason)
+    except WebSocketDisconnect:
+        return
+
+
+async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
+    try:
+        async with asyncio.timeout(service.limits.hello_seconds):
+            hello = await _receive(websocket, InboxHello)
+    except TimeoutError:
+        raise _Close(CLOSE_MALFORMED, "no hello came") from None
+    client = await service.store.client_of(token_hash(hello.token_secret), service.clock())
+    if client is None:
+        raise _Close(CLOSE_BAD_TOKEN, "the session is unknown or has ended")
+    state = await service.store.inbox_state(client)
+    if hello.cursor > state.last_sequence:
+        raise _Close(CLOSE_BAD_CURSOR, "the inbox has not come as far as this cursor; begin again at 0")
+    listener = service.inboxes.open(client.key)
+    try:
+        connection = _Inbox(websocket, service, client, listener, hello.cursor)
+        await _send(websocket, InboxFrameType.ready, InboxReady(last_acknowledged=state.acknowledged))
+        await _first_end(_deliver(connection), _acknowledge(connection), _replaced(connection))
+    finally:
+        service.inboxes.close(client.key, listener)
+
+
+async def _first_end(*works: Coroutine[Any, Any, None]) -> None:
+    """Run several works until the first ends; how it ended is the outcome."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+
+
+async def _deliver(connection: _Inbox) -> None:
+    service, listener = connection.service, connection.listener
+    while True:
+        # Cleared before looking: what arrives from now on is either seen or announced again.
+        listener.news.clear()
+        if listener.keys_taken:
+            listener.keys_taken = False
+            await _tell_key_count(connection)
+        batch = await service.store.read_inbox(connection.client, connection.delivered, _BATCH_OCTETS)
+        for message in batch:
+            connection.delivered = message.sequence
+            # Returns when there is room to write more, so a slow client holds one batch in memory, no more.
+            await _send(
+                connection.websocket,
+                InboxFrameType.delivery,
+                InboxDelivery(
+                    sequence=message.sequence,
+                    message_id=message.message_id,
+                    received_at=message.received_at,
+                    message=message.message,
+                ),
+            )
+        if not batch:
+            await listener.news.wait()
+
+
+async def _tell_key_count(connection: _Inbox) -> None:
+    service = connection.service
+    available = await service.store.available(connection.client, service.clock())
+    if available <= service.limits.key_count_low:
+        await _send(connection.websocket, InboxFrameType.key_count, InboxKeyCount(available=available))
+
+
+async def _acknowledge(connection: _Inbox) -> None:
+    while True:
+        ack = await _receive(connection.websocket, InboxAck)
+        if ack.cursor > connection.delivered:
+            raise _Close(CLOSE_BAD_CURSOR, "more was acknowledged than was delivered")
+        await connection.service.store.acknowledge(connection.client, ack.cursor)
+
+
+async def _replaced(connection: _Inbox) -> None:
+    await connection.listener.replaced.wait()
+    raise _Close(CLOSE_REPLACED, "this client has opened another inbox")
+
+
+async def _send(
+    websocket: WebSocket, frame_type: InboxFrameType, frame: InboxReady | InboxDelivery | InboxKeyCount
+) -> None:
+    await websocket.send_bytes(InboxFrame(frame_type=frame_type, frame=frame).encode())
+
+
+async def _receive(websocket: WebSocket, struct: type[S]) -> S:
+    event = await websocket.receive()
+    if event["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(event["code"])
+    data = event.get("bytes")
+    if data is None:
+        raise _Close(CLOSE_MALFORMED, "frames must be binary")
+    try:
+        return struct.decode(data)
+    except DecodeError as fault:
+        raise _Close(CLOSE_MALFORMED, fault.message) from None

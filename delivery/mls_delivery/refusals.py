@@ -1,0 +1,78 @@
+"""Every reason for which the service refuses a request, by its stable code (docs/protocol.md, section "Errors")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mls_federation.errors import DecodeError, RemoteError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all refusals with one code have in common."""
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "malformed": Kind(400, "The request is malformed"),
+    "bad-identity": Kind(400, "Not an identity"),
+    "bad-credential": Kind(400, "The credential cannot be used"),
+    "invalid-key-set": Kind(400, "A key set is not valid"),
+    "too-many-recipients": Kind(400, "Too many recipients"),
+    "unauthorized": Kind(401, "No session"),
+    "bad-challenge": Kind(403, "The challenge cannot be used"),
+    "bad-signature": Kind(403, "The signature does not match"),
+    "identity-claimed": Kind(403, "The identity belongs to another key"),
+    "too-many-clients": Kind(403, "Too many clients"),
+    "not-found": Kind(404, "No such end point"),
+    "unknown-identity": Kind(404, "Unknown identity"),
+    "method-not-allowed": Kind(405, "The end point does not have this method"),
+    "request-timeout": Kind(408, "The request took too long"),
+    "keys-exhausted": Kind(409, "No keys are left"),
+    "no-common-suite": Kind(409, "No common cipher suite"),
+    "key-set-conflict": Kind(409, "The key set's id is taken"),
+    "too-many-key-sets": Kind(409, "Too many key sets"),
+    "too-large": Kind(413, "The request is too large"),
+    "unsupported-media-type": Kind(415, "Wrong media type"),
+    "wrong-domain": Kind(421, "The identity is of another domain"),
+    "internal-error": Kind(500, "The service failed"),
+}
+
+
+class Refused(RemoteError):
+    """A request that cannot be served.
+
+    Args:
+        code: one of `KINDS`.
+        detail: what is wrong, in words that a person can act on, without secrets.
+        members: further members of the problem report.
+    """
+
+    def __init__(self, code: str, detail: str, **members: object) -> None:
+        super().__init__(detail, code=code)
+        self.members = members
+
+    @property
+    def kind(self) -> Kind:
+        """Status and title."""
+        return KINDS[self.code]
+
+
+def malformed(struct: str, field: str, reason: str) -> Refused:
+    """A body that decodes but breaks a rule on one field."""
+    return Refused("malformed", f"{struct}.{field}: {reason}", struct=struct, field=field)
+
+
+def refusal(error: RemoteError) -> Refused:
+    """The refusal that an error of the protocol's own code stands for."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, DecodeError):
+        return Refused(
+            "malformed", error.message, struct=error.struct, field=error.field, offset=error.offset
+        )
+    if error.code in KINDS:
+        return Refused(error.code, error.message)
+    return Refused("malformed", error.message, reason=error.code)

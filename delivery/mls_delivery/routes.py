@@ -1,0 +1,164 @@
+"""The HTTP end points: decode, ask the rules, ask the store, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mls_federation.codec import Struct
+from mls_federation.federation.binding import (
+    MEDIA_TYPE,
+    MEDIA_TYPE_KEY_REQUEST,
+    MEDIA_TYPE_KEY_RESPONSE,
+    TOKEN_SIZE,
+    VERSION,
+    Challenge,
+    PublishRequest,
+    PublishResponse,
+    RecipientResult,
+    ServiceDescription,
+    SessionRequest,
+    SessionResponse,
+    SubmitRequest,
+    SubmitResponse,
+    from_base64url,
+)
+from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPONSE, GetUserInitKeyRequest
+
+from . import service as rules
+from .bodies import check_media_type, media_type, read_body, read_struct
+from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .refusals import Refused, malformed
+from .store import Client, SessionOutcome
+
+
+async def describe(request: Request) -> Response:
+    """`GET /.well-known/mls-federation`."""
+    service = service_of(request)
+    description = ServiceDescription(
+        service.domain, (VERSION,), service.public_key, ENDPOINTS, asdict(service.limits)
+    )
+    return Response(
+        description.encode(), media_type="application/json", headers={"Cache-Control": "max-age=60"}
+    )
+
+
+async def issue_challenge(request: Request) -> Response:
+    """`POST /v1/challenge`."""
+    service = service_of(request)
+    if await read_body(request, service.limits):
+        raise malformed("(none)", "(start)", "the body must be empty")
+    return _reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
+
+
+async def open_session(request: Request) -> Response:
+    """`POST /v1/sessions`."""
+    service = service_of(request)
+    asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
+    now = service.clock()
+    # From check to redemption there is no pause in which a second request could come in with the same challenge.
+    service.challenges.check(asked.challenge, now)
+    rules.check_session(service.provider, service.domain, asked)
+    service.challenges.redeem(asked.challenge, now)
+    token_secret = service.provider.random(TOKEN_SIZE)
+    expires = now + service.limits.session_seconds
+    outcome = await service.store.open_session(
+        identity=asked.identity,
+        credential=asked.credential.encode(),
+        client_id=asked.client_id,
+        token_hash=token_hash(token_secret),
+        now=now,
+        expires=expires,
+        max_clients=service.limits.clients,
+    )
+    if outcome is SessionOutcome.claimed_by_another:
+        raise Refused(
+            "identity-claimed",
+            "Somebody else has this identity already. Choose another name, or use the key it belongs to.",
+        )
+    if outcome is SessionOutcome.too_many_clients:
+        raise Refused(
+            "too-many-clients", f"An identity may have {service.limits.clients} clients, and this one has."
+        )
+    return _reply(SessionResponse(token_secret=token_secret, expires=expires))
+
+
+async def publish_key_sets(request: Request) -> Response:
+    """`PUT /v1/key-sets`."""
+    service = service_of(request)
+    check_media_type(request, MEDIA_TYPE)
+    client = await _client_of(request, service)
+    asked = await read_struct(request, PublishRequest, service.limits, MEDIA_TYPE)
+    now = service.clock()
+    # Many signatures: in a thread, so that nobody else has to wait for them.
+    checked = await asyncio.to_thread(rules.check_publication, service.provider, client, asked, now)
+    available = await service.store.publish(client, checked, now, service.limits.key_sets)
+    return _reply(PublishResponse(available=available))
+
+
+async def fetch_bundles(request: Request) -> Response:
+    """`POST /v1/bundles`, for clients of the seed and for ours."""
+    service = service_of(request)
+    asked = await read_struct(
+        request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
+    )
+    rules.check_identity(asked.identity, service.domain)
+    taken = rules.check_taken(
+        await service.store.take_key_sets(
+            asked.identity,
+            lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
+            service.clock(),
+        )
+    )
+    for key_set in taken:
+        service.inboxes.keys_taken(key_set.client)
+    if media_type(request) == MEDIA_TYPE_REQUEST:
+        return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
+    return _reply(
+        rules.key_response(service.provider, asked.identity, asked.supported_suites, taken),
+        MEDIA_TYPE_KEY_RESPONSE,
+    )
+
+
+async def submit_message(request: Request) -> Response:
+    """`POST /v1/messages`."""
+    service = service_of(request)
+    asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
+    rules.check_submission(asked, service.limits)
+    submissions = await service.store.submit(
+        asked.recipients, asked.message_id, asked.message, service.clock(), service.limits.inbox_messages
+    )
+    for submission in submissions:
+        for client in submission.clients:
+            service.inboxes.message_arrived(client)
+    return _reply(
+        SubmitResponse(
+            results=tuple(
+                RecipientResult(identity=recipient, status=submission.status)
+                for recipient, submission in zip(asked.recipients, submissions, strict=True)
+            )
+        )
+    )
+
+
+async def _client_of(request: Request, service: DeliveryService) -> Client:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    try:
+        token_secret = from_base64url(token)
+    except ValueError:
+        token_secret = b""
+    client = None
+    if scheme.lower() == "bearer" and len(token_secret) == TOKEN_SIZE:
+        client = await service.store.client_of(token_hash(token_secret), service.clock())
+    if client is None:
+        raise Refused(
+            "unauthorized", "This needs a session that has not ended. Open one at the end point `sessions`."
+        )
+    return client
+
+
+def _reply(body: Struct, kind: str = MEDIA_TYPE) -> Response:
+    return Response(body.encode(), media_type=kind, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,254 @@
+"""The rules of the service, without any I/O: what may be asked, what is kept, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mls_federation.crypto import CryptoProvider, crypto
+from mls_federation.errors import DecodeError, RemoteError, VerificationError
+from mls_federation.federation.binding import (
+    CLIENT_ID_SIZE,
+    MESSAGE_ID_SIZE,
+    Boolean,
+    KeyBundle,
+    KeyResponse,
+    KeySet,
+    PublishRequest,
+    SessionRequest,
+    SubmitRequest,
+    session_sign_content,
+    split_identity,
+)
+from mls_federation.federation.seed import (
+    BasicCredential,
+    GetUserInitKeyResponse,
+    SeedCipherSuite,
+    UserInitKeyBundle,
+    to_rfc9420,
+)
+from mls_federation.mls.key_package import KeyPackage
+from mls_federation.mls.nodes import Lifetime, ProtocolVersion
+
+from .refusals import Refused, malformed
+from .store import Client, NewKeySet, TakenKeySet, TakenKeySets
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the service accepts; published in its description."""
+
+    body: int = 1 << 20
+    """Octets of a request's body."""
+    body_seconds: int = 30
+    """Seconds for a request's body to arrive."""
+    recipients: int = 256
+    """Recipients of one message."""
+    inbox_messages: int = 10_000
+    """Messages that wait for one client."""
+    key_sets: int = 100
+    """Key sets that wait for one client, besides the last resort."""
+    key_count_low: int = 5
+    """A client is told when this many key sets are left, or fewer."""
+    clients: int = 20
+    """Clients of one identity."""
+    challenge_seconds: int = 60
+    """Seconds for which a challenge is good."""
+    session_seconds: int = 7 * 24 * 3600
+    """Seconds for which a session is good."""
+    hello_seconds: int = 10
+    """Seconds from opening an inbox to its hello."""
+
+
+def check_identity(identity: bytes, domain: str) -> None:
+    """Return if an identity is one of this domain.
+
+    Raises:
+        ValidationError: code `bad-identity`.
+        Refused: code `wrong-domain`.
+    """
+    _, own = split_identity(identity)
+    if own != domain:
+        raise Refused(
+            "wrong-domain", f"The identity is of {own}; this service is that of {domain}.", domain=domain
+        )
+
+
+def check_session(provider: CryptoProvider, domain: str, request: SessionRequest) -> None:
+    """Return if a request comes from who holds the identity key that it names.
+
+    Raises:
+        RemoteError: it does not, or names no identity of this domain.
+    """
+    check_identity(request.identity, domain)
+    if len(request.client_id) != CLIENT_ID_SIZE:
+        raise malformed("SessionRequest", "client_id", f"it must have {CLIENT_ID_SIZE} octets")
+    credential = request.credential.credential
+    if not isinstance(credential, BasicCredential):
+        raise Refused("bad-credential", "Only basic credentials can open a session here.")
+    if credential.identity != request.identity:
+        raise Refused("bad-credential", "The credential is for another identity than the request.")
+    signed = session_sign_content(
+        domain=domain,
+        challenge=request.challenge,
+        identity=request.identity,
+        client_id=request.client_id,
+        credential=request.credential,
+    )
+    try:
+        provider.verify(credential.algorithm, credential.public_key, signed, request.signature)
+    except VerificationError:
+        raise Refused(
+            "bad-signature", "The signature is not one of the credential's key over this request."
+        ) from None
+
+
+def check_publication(
+    provider: CryptoProvider, client: Client, request: PublishRequest, now: int
+) -> list[NewKeySet]:
+    """The key sets of a request, ready to be kept.
+
+    Raises:
+        Refused: code `invalid-key-set`; its member `index` says which.
+    """
+    checked = []
+    for index, key_set in enumerate(request.key_sets):
+        try:
+            checked.append(_check_key_set(provider, client, key_set, now))
+        except RemoteError as fault:
+            raise Refused(
+                "invalid-key-set", f"Key set {index}: {fault.message}", index=index, reason=fault.code
+            ) from None
+    return checked
+
+
+def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, now: int) -> NewKeySet:
+    user_init_key = key_set.user_init_key
+    if user_init_key.credential.encode() != client.credential:
+        raise malformed("UserInitKey", "credential", "it is not the one that claimed the identity")
+    lifetimes = _lifetimes(key_set.key_packages)
+    return NewKeySet(
+        user_init_key_id=user_init_key.user_init_key_id,
+        suites=pack_suites(user_init_key.cipher_suites),
+        expires=min(lifetime.not_after for lifetime in lifetimes) + 1,
+        last_resort=key_set.last_resort is Boolean.true,
+        content=key_set.encode(),
+    )
+
+
+def _lifetimes(key_packages: Iterable[bytes]) -> list[Lifetime]:
+    lifetimes = []
+    for encoded in key_packages:
+        source = KeyPackage.decode(encoded).leaf_node.source
+        if not isinstance(source, Lifetime):
+            raise malformed("LeafNode", "leaf_node_source", "it is not that of a KeyPackage")
+        lifetimes.append(source)
+    return lifetimes
+
+
+def pack_suites(suites: Iterable[SeedCipherSuite]) -> bytes:
+    """Suites as in the seed's messages, two octets each."""
+    return b"".join([suite.to_bytes(2, "big") for suite in suites])
+
+
+def choose_suite(supported: Sequence[SeedCipherSuite], offered: bytes) -> SeedCipherSuite | None:
+    """The suite of packed `offered` ones that comes first among the `supported`."""
+    for suite in supported:
+        if suite in _unpack_suites(offered):
+            return suite
+    return None
+
+
+def _unpack_suites(packed: bytes) -> list[SeedCipherSuite]:
+    return [SeedCipherSuite(int.from_bytes(packed[at : at + 2], "big")) for at in range(0, len(packed), 2)]
+
+
+def check_taken(taken: TakenKeySets | None) -> tuple[TakenKeySet, ...]:
+    """The key sets to answer a request with.
+
+    Raises:
+        Refused: there are none; the code says why.
+    """
+    if taken is None:
+        raise Refused(
+            "unknown-identity", "Nobody here has this identity. Is it spelled as its owner spells it?"
+        )
+    if taken.key_sets:
+        return taken.key_sets
+    if not taken.passed_over:
+        raise Refused(
+            "keys-exhausted", "No client of this identity has keys left. Try again when one has been online."
+        )
+    suites = sorted({to_rfc9420(suite) for packed in taken.passed_over for suite in _unpack_suites(packed)})
+    raise Refused(
+        "no-common-suite",
+        "No client of this identity supports a cipher suite of the request.",
+        offered_suites=[int(suite) for suite in suites],
+    )
+
+
+def seed_response(identity: bytes, taken: Iterable[TakenKeySet]) -> GetUserInitKeyResponse:
+    """The seed's answer: the bundles and nothing else."""
+    return GetUserInitKeyResponse(
+        user_init_keys=tuple(_seed_bundle(identity, KeySet.decode(key_set.content)) for key_set in taken)
+    )
+
+
+def key_response(
+    provider: CryptoProvider,
+    identity: bytes,
+    supported: Sequence[SeedCipherSuite],
+    taken: Iterable[TakenKeySet],
+) -> KeyResponse:
+    """The extended answer: what RFC 9420 needs besides."""
+    return KeyResponse(
+        bundles=tuple(_key_bundle(provider, identity, supported, key_set) for key_set in taken)
+    )
+
+
+def _seed_bundle(identity: bytes, key_set: KeySet) -> UserInitKeyBundle:
+    return UserInitKeyBundle(identity=identity, user_init_key=key_set.user_init_key)
+
+
+def _key_bundle(
+    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: TakenKeySet
+) -> KeyBundle:
+    key_set = KeySet.decode(taken.content)
+    offered = key_set.user_init_key.cipher_suites
+    chosen = next(suite for suite in supported if suite in offered)
+    refs = tuple(
+        crypto(provider, to_rfc9420(suite)).ref_hash("MLS 1.0 KeyPackage Reference", key_package)
+        for suite, key_package in zip(offered, key_set.key_packages, strict=True)
+    )
+    return KeyBundle(
+        client_id=taken.client_id,
+        bundle=_seed_bundle(identity, key_set),
+        refs=refs,
+        chosen=to_rfc9420(chosen),
+        key_package=key_set.key_packages[offered.index(chosen)],
+        last_resort=key_set.last_resort,
+    )
+
+
+def check_submission(request: SubmitRequest, limits: Limits) -> None:
+    """Return if a message can be delivered. Its content is none of the service's business, only that it is MLS 1.0.
+
+    Raises:
+        Refused: it cannot.
+    """
+    if len(request.message_id) != MESSAGE_ID_SIZE:
+        raise malformed("SubmitRequest", "message_id", f"it must have {MESSAGE_ID_SIZE} octets")
+    if not request.recipients:
+        raise malformed("SubmitRequest", "recipients", "there must be at least one")
+    if len(request.recipients) > limits.recipients:
+        raise Refused(
+            "too-many-recipients",
+            f"A message may have {limits.recipients} recipients; this one has {len(request.recipients)}. Send it in parts.",
+            limit=limits.recipients,
+        )
+    if len(request.message) < 4:
+        raise DecodeError(
+            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(request.message)
+        )
+    if int.from_bytes(request.message[:2], "big") != ProtocolVersion.mls10:
+        raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)
