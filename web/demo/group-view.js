@@ -116,7 +116,6 @@ export class GroupView {
     const reveal = byId("reveal", HTMLButtonElement);
     reveal.onclick = () => {
       this.#revealed = !this.#revealed;
-      reveal.setAttribute("aria-pressed", String(this.#revealed));
       reveal.textContent = this.#revealed ? "Hide" : "Reveal";
       void this.#drawKeys();
     };

@@ -200,9 +200,7 @@ async function main() {
     const [mls, directory] = await Promise.all([MLSFederation.load({ onprogress: showProgress }), fetchDirectory()]);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     byId("loading", HTMLElement).classList.add("finished");
-    byId("loading-text", HTMLElement).textContent = `Python and the MLS client started in ${seconds} s, in a worker of this tab. Your keys never leave the browser.`;
-    byId("stages", HTMLElement).hidden = true;
-    byId("progress", HTMLElement).hidden = true;
+    byId("loading-text", HTMLElement).textContent = `Runs in this tab; your keys never leave it. Started in ${seconds} s.`;
     mls.addEventListener("error", (event) => {
       showProblem(byId("loading-error", HTMLElement), /** @type {CustomEvent} */ (event).detail);
     });

@@ -29,6 +29,7 @@ export class Progression {
   #sizes = {};
   #received = 0;
   #total = 0;
+  #runtime = "";
   #fetch = globalThis.fetch;
 
   /**
@@ -44,8 +45,10 @@ export class Progression {
   /**
    * @param {Record<string, number>} bytes octets of each file, by its address relative to the base
    * @param {(file: string) => boolean} loaded whether start-up loads this one
+   * @param {string} runtime the file with which the stage `runtime` ends
    */
-  expect(bytes, loaded) {
+  expect(bytes, loaded, runtime) {
+    this.#runtime = new URL(runtime, this.#base).href;
     for (const [file, size] of Object.entries(bytes)) {
       if (!loaded(file)) continue;
       this.#sizes[new URL(file, this.#base).href] = size;
@@ -108,6 +111,7 @@ export class Progression {
     if (reader === undefined) return;
     try {
       for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) this.#add(chunk.value.byteLength);
+      if (url === this.#runtime && this.#stage === "runtime") this.enter("python");
     } catch (error) {
       this.#fail(url, error instanceof Error ? error.message : String(error));
     }

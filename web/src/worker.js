@@ -66,13 +66,12 @@ async function start({ base, crypto }, onprogress, onevent) {
     progression.expect(
       assets.bytes,
       (file) => file.startsWith(directory) || file === primitivesFile || assets.wheels.includes(file),
+      `${directory}pyodide.asm.wasm`,
     );
 
     progression.enter("runtime");
     const { loadPyodide } = await progression.import(`${directory}pyodide.mjs`);
     await progression.import(`${directory}pyodide.asm.mjs`);
-
-    progression.enter("python");
     pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
 
     progression.enter("packages");
