@@ -80,7 +80,9 @@ def derive_key_pair(provider: CryptoProvider, kem: KEM, ikm: bytes) -> KeyPair:
     else:
         private_key = None
         for counter in range(256):
-            octets = _labeled_expand(kem.hash, suite_id, dkp_prk, b"candidate", bytes([counter]), scalar_size(order))
+            octets = _labeled_expand(
+                kem.hash, suite_id, dkp_prk, b"candidate", bytes([counter]), scalar_size(order)
+            )
             private_key = candidate(octets, order)
             if private_key is not None:
                 break
@@ -134,7 +136,12 @@ def setup_base_receiver(
 
 
 def seal(
-    provider: CryptoProvider, suite: SuiteParameters, public_key: bytes, info: bytes, aad: bytes, plaintext: bytes
+    provider: CryptoProvider,
+    suite: SuiteParameters,
+    public_key: bytes,
+    info: bytes,
+    aad: bytes,
+    plaintext: bytes,
 ) -> tuple[bytes, bytes]:
     """Encrypt one message to a public key (SealBase, §6.1); returns `enc` and the ciphertext."""
     enc, context = setup_base_sender(provider, suite, public_key, info)
@@ -167,7 +174,9 @@ def _labeled_extract(hash_name: str, suite_id: bytes, salt: bytes, label: bytes,
     return kdf.extract(hash_name, salt, _VERSION + suite_id + label + ikm)
 
 
-def _labeled_expand(hash_name: str, suite_id: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
+def _labeled_expand(
+    hash_name: str, suite_id: bytes, prk: bytes, label: bytes, info: bytes, length: int
+) -> bytes:
     return kdf.expand(hash_name, prk, length.to_bytes(2, "big") + _VERSION + suite_id + label + info, length)
 
 
@@ -179,7 +188,9 @@ def _extract_and_expand(kem: KEM, dh: bytes, kem_context: bytes) -> bytes:
     return _labeled_expand(kem.hash, suite_id, eae_prk, b"shared_secret", kem_context, length)
 
 
-def _key_schedule(provider: CryptoProvider, suite: SuiteParameters, shared_secret: bytes, info: bytes) -> Context:
+def _key_schedule(
+    provider: CryptoProvider, suite: SuiteParameters, shared_secret: bytes, info: bytes
+) -> Context:
     """KeySchedule (§5.1) in base mode: no PSK, so its default of the empty string."""
     hash_name, suite_id = suite.hash, suite.hpke_suite_id
     psk_id_hash = _labeled_extract(hash_name, suite_id, b"", b"psk_id_hash", b"")

@@ -137,7 +137,9 @@ class Crypto:
         """
         self.provider.verify_all(self.suite.signature_scheme, signed)
 
-    def encrypt_with_label(self, public_key: bytes, label: str, context: bytes, plaintext: bytes) -> HPKECiphertext:
+    def encrypt_with_label(
+        self, public_key: bytes, label: str, context: bytes, plaintext: bytes
+    ) -> HPKECiphertext:
         """Encrypt to a public key for one purpose (EncryptWithLabel, §5.1.3).
 
         Raises:
@@ -217,4 +219,6 @@ def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) ->
         private_key = provider.random(57)
     else:
         raise UsageError(f"signature scheme 0x{scheme:04x} is not one that we know")
-    return hpke.KeyPair(private_key=private_key, public_key=provider.signature_public_key(scheme, private_key))
+    return hpke.KeyPair(
+        private_key=private_key, public_key=provider.signature_public_key(scheme, private_key)
+    )

@@ -2,9 +2,9 @@
 
 Hashes, HMAC and HKDF are not part of it: the standard library has them everywhere (`kdf`).
 
-Keys are octets. A private key of X25519, X448 or of the NIST curves is what RFC 9180 §7.1 serialises (Nsk octets);
-of Ed25519 and Ed448 it is the seed of RFC 8032; of ECDSA the scalar, big-endian, as long as the curve's order or shorter
-(leading zeros may be missing).
+Keys are octets. A private key of X25519 or X448 is what RFC 9180 §7.1 serialises (Nsk octets), of Ed25519 and Ed448 the
+seed of RFC 8032, and of the NIST curves, for ECDH and ECDSA alike, the scalar, big-endian, as long as the curve's order
+or shorter (its leading zeros may be missing).
 Public keys are those of RFC 9420 §5.1.1: the raw encoding of RFC 7748 or RFC 8032, or an uncompressed point.
 ECDSA signatures are DER encoded `ECDSA-Sig-Value`s (RFC 9420 §5.1.2, by reference to RFC 8446).
 """

@@ -70,7 +70,7 @@ class PycaProvider:
     def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
         if kem in _MONTGOMERY_PRIVATE:
             return _montgomery(kem, private_key).public_key().public_bytes_raw()
-        return _uncompressed(_scalar(_KEM_CURVES[kem], _sized(kem, private_key)).public_key())
+        return _uncompressed(_scalar(_KEM_CURVES[kem], private_key).public_key())
 
     def dh(self, kem: KEM, private_key: bytes, public_key: bytes) -> bytes:
         try:
@@ -85,7 +85,7 @@ class PycaProvider:
                     if len(public_key) != kem.Npk:
                         raise ValueError
                     peer = ec.EllipticCurvePublicKey.from_encoded_point(_KEM_CURVES[kem], public_key)
-                    return _scalar(_KEM_CURVES[kem], _sized(kem, private_key)).exchange(ec.ECDH(), peer)
+                    return _scalar(_KEM_CURVES[kem], private_key).exchange(ec.ECDH(), peer)
         except ValueError:
             raise ValidationError(
                 "the peer's public key is no usable point of the curve", code="invalid-public-key"
@@ -112,7 +112,9 @@ class PycaProvider:
                 curve, algorithm = _ECDSA[scheme]
                 if public_key[:1] != b"\x04":
                     raise ValueError
-                ec.EllipticCurvePublicKey.from_encoded_point(curve, public_key).verify(signature, message, algorithm)
+                ec.EllipticCurvePublicKey.from_encoded_point(curve, public_key).verify(
+                    signature, message, algorithm
+                )
             else:
                 raise ValueError
         except (InvalidSignature, ValueError):
@@ -141,7 +143,7 @@ def _montgomery(kem: KEM, private_key: bytes) -> x25519.X25519PrivateKey | x448.
 
 def _scalar(curve: ec.EllipticCurve, private_key: bytes) -> ec.EllipticCurvePrivateKey:
     try:
-        # A scalar without its leading zeros is the same integer; some implementations store signature keys so.
+        # A scalar without its leading zeros is the same integer; some implementations store keys so.
         if len(private_key) > (curve.key_size + 7) // 8:
             raise ValueError
         return ec.derive_private_key(int.from_bytes(private_key, "big"), curve)
@@ -149,7 +151,9 @@ def _scalar(curve: ec.EllipticCurve, private_key: bytes) -> ec.EllipticCurvePriv
         raise UsageError(f"not a private key of {curve.name}") from None
 
 
-def _edwards(scheme: SignatureScheme, private_key: bytes) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
+def _edwards(
+    scheme: SignatureScheme, private_key: bytes
+) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
     try:
         if scheme == SignatureScheme.ed25519:
             return ed25519.Ed25519PrivateKey.from_private_bytes(private_key)

@@ -132,7 +132,11 @@ _KEM_HASH = {
     KEM.DHKEM_X25519_HKDF_SHA256: "sha256",
     KEM.DHKEM_X448_HKDF_SHA512: "sha512",
 }
-_KDF_HASH = {KDF.HKDF_SHA256: ("sha256", 32), KDF.HKDF_SHA384: ("sha384", 48), KDF.HKDF_SHA512: ("sha512", 64)}
+_KDF_HASH = {
+    KDF.HKDF_SHA256: ("sha256", 32),
+    KDF.HKDF_SHA384: ("sha384", 48),
+    KDF.HKDF_SHA512: ("sha512", 64),
+}
 
 
 def _suite(
@@ -204,5 +208,7 @@ def parameters(cipher_suite: int) -> SuiteParameters:
     """
     found = _SUITES.get(CipherSuite(cipher_suite))
     if found is None:
-        raise UnsupportedError(f"cipher suite 0x{cipher_suite:04x} is not one that we know", code="unknown-cipher-suite")
+        raise UnsupportedError(
+            f"cipher suite 0x{cipher_suite:04x} is not one that we know", code="unknown-cipher-suite"
+        )
     return found

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from ..codec import ClosedEnum8, Fixed, OpenEnum16, Rest, Struct, given, implicit, opaque, select, uint32, uint64
+from ..codec import (
+    ClosedEnum8,
+    Fixed,
+    OpenEnum16,
+    Rest,
+    Struct,
+    given,
+    implicit,
+    opaque,
+    select,
+    uint32,
+    uint64,
+)
 from ..crypto import Crypto
 from ..errors import UnsupportedError
 from .commit import Commit
@@ -231,14 +243,20 @@ def content_tbs(wire_format: WireFormat, content: FramedContent, context: GroupC
 
 
 def sign_content(
-    crypto: Crypto, signature_key: bytes, wire_format: WireFormat, content: FramedContent, context: GroupContext
+    crypto: Crypto,
+    signature_key: bytes,
+    wire_format: WireFormat,
+    content: FramedContent,
+    context: GroupContext,
 ) -> bytes:
     """The signature of a message (§6.1)."""
     tbs = content_tbs(wire_format, content, context).encode()
     return crypto.sign_with_label(signature_key, "FramedContentTBS", tbs)
 
 
-def verify_content(crypto: Crypto, public_key: bytes, message: AuthenticatedContent, context: GroupContext) -> None:
+def verify_content(
+    crypto: Crypto, public_key: bytes, message: AuthenticatedContent, context: GroupContext
+) -> None:
     """Check the signature of a message (§6.1).
 
     Raises:

@@ -117,9 +117,13 @@ def verify_key_package(crypto: Crypto, package: KeyPackage, now: int | None) -> 
         VerificationError: a signature does not fit.
     """
     if package.version != ProtocolVersion.mls10:
-        raise UnsupportedError("a KeyPackage for another version of MLS", code="unsupported-version", section="10.1")
+        raise UnsupportedError(
+            "a KeyPackage for another version of MLS", code="unsupported-version", section="10.1"
+        )
     if package.cipher_suite != crypto.suite.cipher_suite:
-        raise ValidationError("a KeyPackage for another cipher suite", code="wrong-cipher-suite", section="10.1")
+        raise ValidationError(
+            "a KeyPackage for another cipher suite", code="wrong-cipher-suite", section="10.1"
+        )
     leaf = package.leaf_node
     if leaf.leaf_node_source != LeafNodeSource.key_package:
         raise ValidationError(

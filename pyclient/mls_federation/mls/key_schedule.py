@@ -1,18 +1,18 @@
 """The key schedule: from one epoch's secrets to the next's (§8).
 
-                   init_secret[n-1]
-                         |
-    commit_secret --> Extract
-                         |
-                  "joiner", GroupContext[n] --> joiner_secret
-                         |
-       psk_secret --> Extract --> "welcome" --> welcome_secret
-                         |
-                  "epoch", GroupContext[n] --> epoch_secret
-                         |
-       +-----------------+----- "sender data", "encryption", "exporter", "external", "confirm",
-       |                        "membership", "resumption", "authentication"
-     "init" --> init_secret[n]
+               init_secret[n-1]
+                     |
+commit_secret --> Extract
+                     |
+              "joiner", GroupContext[n] --> joiner_secret
+                     |
+   psk_secret --> Extract --> "welcome" --> welcome_secret
+                     |
+              "epoch", GroupContext[n] --> epoch_secret
+                     |
+   +-----------------+----- "sender data", "encryption", "exporter", "external", "confirm",
+   |                        "membership", "resumption", "authentication"
+ "init" --> init_secret[n]
 """
 
 from __future__ import annotations
@@ -117,4 +117,6 @@ def verify_confirmation_tag(
     """
     expected = confirmation_tag(crypto, confirmation_key, confirmed_transcript_hash)
     if tag is None or not hmac.compare_digest(expected, tag):
-        raise VerificationError("the confirmation tag does not match", code="bad-confirmation-tag", section="6.1")
+        raise VerificationError(
+            "the confirmation tag does not match", code="bad-confirmation-tag", section="6.1"
+        )

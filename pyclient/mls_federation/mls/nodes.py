@@ -136,7 +136,11 @@ def leaf_node_tbs(leaf: LeafNode, group_id: bytes, leaf_index: LeafIndex) -> byt
 
 
 def sign_leaf_node(
-    crypto: Crypto, signature_key: bytes, leaf: LeafNode, group_id: bytes = b"", leaf_index: LeafIndex = LeafIndex(0)
+    crypto: Crypto,
+    signature_key: bytes,
+    leaf: LeafNode,
+    group_id: bytes = b"",
+    leaf_index: LeafIndex = LeafIndex(0),
 ) -> LeafNode:
     """`leaf` with its signature made by the private key `signature_key` (§7.2)."""
     tbs = leaf_node_tbs(leaf, group_id, leaf_index)
@@ -189,7 +193,9 @@ def check_leaf_node(leaf: LeafNode, suite: CipherSuite, now: int | None) -> None
         )
     if leaf.credential.credential_type not in capabilities.credentials:
         raise ValidationError(
-            "a leaf's credential type is not among its capabilities", code="unsupported-credential", section="7.3"
+            "a leaf's credential type is not among its capabilities",
+            code="unsupported-credential",
+            section="7.3",
         )
     for extension in leaf.extensions:
         if not supports_extension(capabilities, extension.extension_type):
@@ -198,8 +204,10 @@ def check_leaf_node(leaf: LeafNode, suite: CipherSuite, now: int | None) -> None
                 code="unsupported-extension",
                 section="7.3",
             )
-    if isinstance(leaf.source, Lifetime) and now is not None and not (
-        leaf.source.not_before <= now <= leaf.source.not_after
+    if (
+        isinstance(leaf.source, Lifetime)
+        and now is not None
+        and not (leaf.source.not_before <= now <= leaf.source.not_after)
     ):
         raise ValidationError("a leaf is outside its lifetime", code="outside-lifetime", section="7.3")
 
@@ -220,7 +228,9 @@ def check_capabilities(leaf: LeafNode, group_extensions: Sequence[Extension]) ->
     for extension in group_extensions:
         if not supports_extension(capabilities, extension.extension_type):
             raise ValidationError(
-                "a member does not support an extension of the group", code="unsupported-extension", section="13.4"
+                "a member does not support an extension of the group",
+                code="unsupported-extension",
+                section="13.4",
             )
     encoded = find_extension(group_extensions, ExtensionType.required_capabilities)
     if encoded is None:

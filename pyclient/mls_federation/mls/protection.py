@@ -53,7 +53,11 @@ class Unprotected:
 
 
 def framed_content(
-    context: GroupContext, sender: Sender, content_type: ContentType, content: AnyContent, authenticated_data: bytes
+    context: GroupContext,
+    sender: Sender,
+    content_type: ContentType,
+    content: AnyContent,
+    authenticated_data: bytes,
 ) -> FramedContent:
     """A message of the present epoch."""
     return FramedContent(
@@ -125,7 +129,9 @@ def unprotect_public(
     if message.membership_tag is not None:
         expected = _membership_tag(crypto, membership_key, authenticated, context)
         if not hmac.compare_digest(expected, message.membership_tag):
-            raise VerificationError("the membership tag does not match", code="bad-membership-tag", section="6.2")
+            raise VerificationError(
+                "the membership tag does not match", code="bad-membership-tag", section="6.2"
+            )
     verify_content(crypto, signature_key_of(message.content.sender), authenticated, context)
     return authenticated
 
@@ -221,7 +227,9 @@ def unprotect_private(
         raise ValidationError("padding that is not all zeros", code="bad-padding", section="6.3.1")
     authenticated = AuthenticatedContent(
         wire_format=WireFormat.mls_private_message,
-        content=framed_content(context, member(leaf), message.content_type, inner.content, message.authenticated_data),
+        content=framed_content(
+            context, member(leaf), message.content_type, inner.content, message.authenticated_data
+        ),
         auth=inner.auth,
     )
     verify_content(crypto, signature_key, authenticated, context)

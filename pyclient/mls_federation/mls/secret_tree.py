@@ -65,7 +65,9 @@ class HashRatchet:
             return HashRatchet(self.secret, self.generation, skipped), key
         if generation - self.generation > MAX_FORWARD:
             raise ValidationError(
-                f"generation {generation} is more than {MAX_FORWARD} ahead", code="generation-too-far", section="9.1"
+                f"generation {generation} is more than {MAX_FORWARD} ahead",
+                code="generation-too-far",
+                section="9.1",
             )
         skipped = dict(self.skipped)
         secret = self.secret

@@ -123,7 +123,9 @@ def verify_parent_hashes(crypto: Crypto, tree: RatchetTree) -> None:
         sides = ((left(node), right(node)), (right(node), left(node)))
         if sum(_chains_down(crypto, tree, node, child, sibling) for child, sibling in sides) != 1:
             raise ValidationError(
-                f"the parent hash of node {node} does not chain to a leaf", code="bad-parent-hash", section="7.9.2"
+                f"the parent hash of node {node} does not chain to a leaf",
+                code="bad-parent-hash",
+                section="7.9.2",
             )
 
 
@@ -142,7 +144,9 @@ def check_unmerged_leaves(tree: RatchetTree) -> None:
         in_order = list(unmerged) == sorted(set(unmerged))
         if not in_order or not all(_is_unmerged(tree, node, LeafIndex(leaf)) for leaf in unmerged):
             raise ValidationError(
-                f"the unmerged leaves of node {node} are not valid", code="bad-unmerged-leaves", section="12.4.3.1"
+                f"the unmerged leaves of node {node} are not valid",
+                code="bad-unmerged-leaves",
+                section="12.4.3.1",
             )
 
 
@@ -158,7 +162,9 @@ def _is_unmerged(tree: RatchetTree, node: NodeIndex, leaf: LeafIndex) -> bool:
     return False
 
 
-def _chains_down(crypto: Crypto, tree: RatchetTree, node: NodeIndex, child: NodeIndex, sibling: NodeIndex) -> bool:
+def _chains_down(
+    crypto: Crypto, tree: RatchetTree, node: NodeIndex, child: NodeIndex, sibling: NodeIndex
+) -> bool:
     """Whether one node of `child`'s resolution has the parent hash of `node`, and the rest came later."""
     parent = tree.parent_at(node)
     assert parent is not None
@@ -185,6 +191,8 @@ def _leaf_hash(crypto: Crypto, index: LeafIndex, leaf: LeafNode | None) -> bytes
     return crypto.hash(TreeHashInput(node_type=NodeType.leaf, node=node).encode())
 
 
-def _parent_node_hash(crypto: Crypto, parent: ParentNode | None, left_hash: bytes, right_hash: bytes) -> bytes:
+def _parent_node_hash(
+    crypto: Crypto, parent: ParentNode | None, left_hash: bytes, right_hash: bytes
+) -> bytes:
     node = ParentNodeHashInput(parent_node=parent, left_hash=left_hash, right_hash=right_hash)
     return crypto.hash(TreeHashInput(node_type=NodeType.parent, node=node).encode())

@@ -107,10 +107,14 @@ def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: Update
             section="7.5",
         )
     for (node, _), new in zip(steps, path.nodes, strict=True):
-        tree.set_node(node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=()))
+        tree.set_node(
+            node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=())
+        )
     if path.leaf_node.source != set_parent_hashes(crypto, tree, index):
         raise ValidationError(
-            "the parent hash of the committer's leaf does not fit its path", code="bad-parent-hash", section="7.9.2"
+            "the parent hash of the committer's leaf does not fit its path",
+            code="bad-parent-hash",
+            section="7.9.2",
         )
     tree.set_node(node_of(index), path.leaf_node)
 
@@ -158,7 +162,9 @@ def decrypt_path(
         if keys is not None and keys.public_key == tree.encryption_key(receiver):
             path_secret = crypto.decrypt_with_label(keys, "UpdatePathNode", group_context, ciphertext)
             return _keys_above(crypto, tree, [place for place, _ in steps[step:]], path_secret)
-    raise ValidationError("we have no key that the path secret is sealed to", code="no-path-secret", section="7.5")
+    raise ValidationError(
+        "we have no key that the path secret is sealed to", code="no-path-secret", section="7.5"
+    )
 
 
 def keys_from_path_secret(
@@ -188,7 +194,9 @@ def _keys_above(
         keys = _node_keys(crypto, path_secret)
         if keys.public_key != tree.encryption_key(node):
             raise ValidationError(
-                f"the path secret does not give the public key of node {node}", code="wrong-path-key", section="7.5"
+                f"the path secret does not give the public key of node {node}",
+                code="wrong-path-key",
+                section="7.5",
             )
         private_keys[node] = keys
         path_secret = crypto.derive_secret(path_secret, "path")

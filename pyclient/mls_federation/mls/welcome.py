@@ -69,7 +69,9 @@ def group_info_tbs(info: GroupInfo) -> bytes:
 
 def sign_group_info(crypto: Crypto, signature_key: bytes, info: GroupInfo) -> GroupInfo:
     """`info` signed by the member that its `signer` names."""
-    return replace(info, signature=crypto.sign_with_label(signature_key, "GroupInfoTBS", group_info_tbs(info)))
+    return replace(
+        info, signature=crypto.sign_with_label(signature_key, "GroupInfoTBS", group_info_tbs(info))
+    )
 
 
 def verify_group_info(crypto: Crypto, public_key: bytes, info: GroupInfo) -> None:

@@ -1,0 +1,279 @@
+"""Making proposals and commits (§12.1, §12.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..codec import replace as replace_fields
+from ..crypto import Crypto
+from ..errors import UsageError
+from .commit import Commit, ProposalOrRef, by_reference, by_value
+from .epoch import (
+    PSKLookup,
+    Transition,
+    combined_psk_secret,
+    enter,
+    no_psks,
+    provisional_context,
+    transition,
+    with_resumption,
+)
+from .framing import (
+    AuthenticatedContent,
+    ContentType,
+    FramedContentAuthData,
+    PrivateMessage,
+    PublicMessage,
+    WireFormat,
+    member,
+    mls_message,
+    proposal_ref,
+    sign_content,
+)
+from .group import Group, OwnUpdate, ReceivedProposal, Sent, group_info
+from .key_package import KeyPackage, key_package_ref
+from .nodes import LeafNode, LeafNodeSource, sign_leaf_node
+from .proposal_list import Applied, SentProposal, apply_proposals, path_required
+from .proposals import Add, PreSharedKey, Proposal, Remove, Update, proposal
+from .protection import authenticate, framed_content, protect_private, protect_public
+from .psk import PreSharedKeyID
+from .tree_math import LeafIndex
+from .treekem import NewPath, encrypt_path, path_secret_for, renew_path
+from .welcome import EncryptedGroupSecrets, GroupSecrets, PathSecret, Welcome, encrypt_group_info
+
+
+@dataclass(frozen=True)
+class PendingCommit:
+    """A commit of ours. It takes effect when the group's state becomes `group`; until then nothing has changed.
+
+    Attributes:
+        group: the group in the new epoch.
+        sent_from: the group in the old epoch, less the key that the commit was encrypted with: the state to go on
+            from if the commit is not accepted.
+        message: the commit, for the members of the old epoch. An encoded MLSMessage.
+        welcome: for the new members; None if there are none. An encoded MLSMessage.
+        added: the new members' leaves.
+        removed: the leaves of those who are gone, with what stood there.
+    """
+
+    group: Group
+    sent_from: Group
+    message: bytes
+    welcome: bytes | None
+    added: tuple[LeafIndex, ...]
+    removed: tuple[tuple[LeafIndex, LeafNode], ...]
+
+
+def add(key_package: KeyPackage) -> Proposal:
+    """A proposal to add a client."""
+    return proposal(Add(key_package=key_package))
+
+
+def remove(leaf: LeafIndex) -> Proposal:
+    """A proposal to remove a member."""
+    return proposal(Remove(removed=leaf))
+
+
+def pre_shared_key(psk_id: PreSharedKeyID) -> Proposal:
+    """A proposal to use a PSK."""
+    return proposal(PreSharedKey(psk=psk_id))
+
+
+def propose(
+    group: Group, body: Proposal, *, wire_format: WireFormat = WireFormat.mls_private_message
+) -> Sent:
+    """Send a proposal for somebody, perhaps ourselves, to commit (§12.1)."""
+    return _propose(group, body, None, wire_format)
+
+
+def propose_update(group: Group, *, wire_format: WireFormat = WireFormat.mls_private_message) -> Sent:
+    """Propose a fresh encryption key for our leaf; somebody else must commit it (§12.1.2)."""
+    keys = group.crypto.generate_key_pair()
+    renewed = replace_fields(
+        group.own_leaf_node,
+        encryption_key=keys.public_key,
+        leaf_node_source=LeafNodeSource.update,
+        source=None,
+    )
+    signed = sign_leaf_node(group.crypto, group.signature_key, renewed, group.group_id, group.own_leaf)
+    update = proposal(Update(leaf_node=signed))
+    return _propose(group, update, OwnUpdate(keys, group.signature_key), wire_format)
+
+
+def commit(
+    group: Group,
+    proposals: Sequence[Proposal] = (),
+    *,
+    now: int | None,
+    path: bool = True,
+    psks: PSKLookup = no_psks,
+    wire_format: WireFormat = WireFormat.mls_private_message,
+) -> PendingCommit:
+    """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
+
+    Args:
+        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        path: renew our own keys too, even where the proposals do not call for it.
+        psks: finds the PSKs that the proposals name.
+
+    Raises:
+        ValidationError: the proposals are not valid together; the code names the rule.
+        UsageError: one of them is an Update: those are proposed, and committed by others.
+    """
+    crypto, committer = group.crypto, group.own_leaf
+    if any(isinstance(body.proposal, Update) for body in proposals):
+        raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
+    own = [SentProposal(body, member(committer)) for body in proposals]
+    received = _committable(group, proposals)
+    listed: list[ProposalOrRef] = [by_reference(ref) for ref, _ in received]
+    listed += [by_value(body) for body in proposals]
+    sent = [SentProposal(item.proposal, item.sender) for _, item in received] + own
+    applied = apply_proposals(crypto, group.context, group.tree, committer, sent, now)
+
+    new_path = None
+    if path or path_required(sent):
+        new_path = renew_path(
+            crypto,
+            applied.tree,
+            committer,
+            applied.tree.member(committer),
+            group.signature_key,
+            group.group_id,
+        )
+    provisional = provisional_context(crypto, group.context, applied.tree, applied.extensions)
+    update_path = None
+    if new_path is not None:
+        new_leaves = frozenset(index for index, _ in applied.added)
+        update_path = encrypt_path(
+            crypto, applied.tree, committer, new_path, provisional.encode(), new_leaves
+        )
+
+    content = framed_content(
+        group.context,
+        member(committer),
+        ContentType.commit,
+        Commit(proposals=tuple(listed), path=update_path),
+        b"",
+    )
+    signature = sign_content(crypto, group.signature_key, wire_format, content, group.context)
+    reached = transition(
+        group,
+        provisional,
+        wire_format,
+        content,
+        signature,
+        bytes(crypto.Nh) if new_path is None else new_path.commit_secret,
+        combined_psk_secret(crypto, applied.psks, with_resumption(group, psks)),
+    )
+    auth = FramedContentAuthData(
+        content_type=ContentType.commit, signature=signature, confirmation_tag=reached.confirmation_tag
+    )
+    sent_from, message = _protect(
+        group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth)
+    )
+    after = enter(
+        sent_from,
+        reached,
+        applied.tree,
+        {} if new_path is None else new_path.private_keys,
+        group.signature_key,
+    )
+    return PendingCommit(
+        group=after,
+        sent_from=sent_from,
+        message=message,
+        welcome=_welcome(crypto, after, reached, applied, new_path) if applied.added else None,
+        added=tuple(index for index, _ in applied.added),
+        removed=applied.removed,
+    )
+
+
+def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_format: WireFormat) -> Sent:
+    content = framed_content(group.context, member(group.own_leaf), ContentType.proposal, body, b"")
+    signed = authenticate(group.crypto, group.signature_key, wire_format, content, group.context)
+    after, message = _protect(group, signed)
+    ref = proposal_ref(group.crypto, signed)
+    after = replace(
+        after,
+        proposals={**group.proposals, ref: ReceivedProposal(body, content.sender)},
+        own_updates=group.own_updates if own_update is None else {**group.own_updates, ref: own_update},
+    )
+    return Sent(after, message)
+
+
+def _protect(group: Group, signed: AuthenticatedContent) -> tuple[Group, bytes]:
+    message: PublicMessage | PrivateMessage
+    if signed.wire_format == WireFormat.mls_public_message:
+        message = protect_public(group.crypto, group.secrets.membership_key, signed, group.context)
+        return group, mls_message(message).encode()
+    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed)
+    return replace(group, secret_tree=tree), mls_message(message).encode()
+
+
+def _committable(group: Group, proposals: Sequence[Proposal]) -> list[tuple[bytes, ReceivedProposal]]:
+    """The received proposals that may stand in our commit beside `proposals`.
+
+    §12.2: not our own Updates, no Remove of ourselves, and for each leaf one change: a Remove before an Update, a later
+    one before an earlier.
+    """
+    ours = {body.proposal.removed for body in proposals if isinstance(body.proposal, Remove)}
+    chosen: dict[int, bytes] = {}
+    for ref, received in group.proposals.items():
+        target = _target(received)
+        if target is None or target == group.own_leaf or target in ours:
+            continue
+        before = chosen.get(target)
+        if before is None or not isinstance(group.proposals[before].proposal.proposal, Remove):
+            chosen[target] = ref
+    return [
+        (ref, received)
+        for ref, received in group.proposals.items()
+        if _target(received) is None or ref in chosen.values()
+    ]
+
+
+def _target(received: ReceivedProposal) -> int | None:
+    """The leaf that an Update or Remove changes."""
+    match received.proposal.proposal:
+        case Remove(removed=leaf):
+            return leaf
+        case Update():
+            return received.sender.index
+    return None
+
+
+def _welcome(
+    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None
+) -> bytes:
+    """The Welcome for all who were added (§12.4.3.1)."""
+    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after))
+    secrets = []
+    for index, package in applied.added:
+        path_secret = None
+        if path is not None:
+            path_secret = PathSecret(path_secret=path_secret_for(path, after.own_leaf, index))
+        group_secrets = GroupSecrets(
+            joiner_secret=reached.joiner_secret, path_secret=path_secret, psks=applied.psks
+        )
+        sealed = crypto.encrypt_with_label(
+            package.init_key, "Welcome", encrypted_info, group_secrets.encode()
+        )
+        secrets.append(
+            EncryptedGroupSecrets(new_member=key_package_ref(crypto, package), encrypted_group_secrets=sealed)
+        )
+    welcome = Welcome(
+        cipher_suite=crypto.suite.cipher_suite, secrets=tuple(secrets), encrypted_group_info=encrypted_info
+    )
+    return mls_message(welcome).encode()
+
+
+__all__ = [
+    "PendingCommit",
+    "add",
+    "commit",
+    "pre_shared_key",
+    "propose",
+    "propose_update",
+    "remove",
+]

@@ -1,0 +1,257 @@
+"""A member's view of a group in one epoch (§11, §8), and what it can do without changing the epoch.
+
+A `Group` is a value. What changes it returns another one, and that becomes the group's state once it is stored;
+if it is not, nothing has happened. Two messages are never sent from the same `Group`: it would use a key twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..crypto import CipherSuite, Crypto, KeyPair
+from ..errors import ValidationError
+from . import key_schedule
+from .extensions import Extension, ExtensionType, ExternalPub
+from .framing import ContentType, Sender, SenderType, WireFormat, member, mls_message
+from .group_context import GroupContext
+from .key_package import OwnKeyPackage
+from .key_schedule import EpochSecrets
+from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node
+from .proposals import Proposal
+from .protection import authenticate, framed_content, protect_private
+from .ratchet_tree import RatchetTree, encode_tree, new_tree
+from .secret_tree import SecretTree, secret_tree
+from .transcript import interim_transcript_hash
+from .tree_hashes import tree_hash
+from .tree_math import LeafIndex, NodeIndex, node_of
+from .welcome import GroupInfo, sign_group_info
+
+# Epochs before the present one whose late application messages can still be read.
+# Each keeps the keys of messages that have not arrived, so this is a bound on forward secrecy too (§15.3).
+MAX_PAST_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody in the group."""
+
+    leaf_index: LeafIndex
+    leaf_node: LeafNode
+
+
+@dataclass(frozen=True)
+class ReceivedProposal:
+    """A proposal of this epoch, which a commit may refer to."""
+
+    proposal: Proposal
+    sender: Sender
+
+
+@dataclass(frozen=True)
+class OwnUpdate:
+    """The keys of an Update that we proposed, until it is committed."""
+
+    encryption_key: KeyPair
+    signature_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PastEpoch:
+    """What is needed to read late application messages of an epoch that has ended."""
+
+    context: GroupContext
+    secrets: EpochSecrets
+    secret_tree: SecretTree
+    signature_keys: Mapping[LeafIndex, bytes]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A member's state in one epoch.
+
+    Attributes:
+        crypto: the group's cipher suite.
+        context: what all members agree on.
+        tree: the ratchet tree. Never changed in place.
+        own_leaf: our leaf.
+        signature_key: the private key of our leaf's `signature_key`. Secret.
+        private_keys: HPKE key pairs of our leaf and of nodes above it. Secret.
+        secrets: the epoch's secrets. Secret.
+        secret_tree: the keys of messages that are still to come. Secret.
+        interim_transcript_hash: what the next commit is added to.
+        confirmation_tag: of the commit that began the epoch.
+        proposals: received in this epoch, by ProposalRef.
+        own_updates: the keys of our own among them, by ProposalRef. Secret.
+        past_epochs: the latest last.
+    """
+
+    crypto: Crypto
+    context: GroupContext
+    tree: RatchetTree
+    own_leaf: LeafIndex
+    signature_key: bytes = field(repr=False)
+    private_keys: Mapping[NodeIndex, KeyPair] = field(repr=False)
+    secrets: EpochSecrets = field(repr=False)
+    secret_tree: SecretTree = field(repr=False)
+    interim_transcript_hash: bytes
+    confirmation_tag: bytes
+    proposals: Mapping[bytes, ReceivedProposal] = field(default_factory=dict)
+    own_updates: Mapping[bytes, OwnUpdate] = field(default_factory=dict, repr=False)
+    past_epochs: tuple[PastEpoch, ...] = field(default=(), repr=False)
+
+    @property
+    def group_id(self) -> bytes:
+        """Names the group."""
+        return self.context.group_id
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch."""
+        return self.context.epoch
+
+    @property
+    def cipher_suite(self) -> CipherSuite:
+        """The group's cipher suite."""
+        return self.context.cipher_suite
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, from left to right."""
+        return tuple(Member(index, leaf) for index, leaf in self.tree.members())
+
+    @property
+    def own_leaf_node(self) -> LeafNode:
+        """Our leaf."""
+        return self.tree.member(self.own_leaf)
+
+    @property
+    def epoch_authenticator(self) -> bytes:
+        """Equal for all members who agree on the group's state and history; may be shown (§8.7)."""
+        return self.secrets.epoch_authenticator
+
+    def signature_key_of(self, sender: Sender) -> bytes:
+        """The public key that a sender of this epoch signs with.
+
+        Raises:
+            ValidationError: code `not-a-member`, or `unknown-sender` for senders from outside.
+        """
+        if sender.sender_type != SenderType.member or sender.index is None:
+            raise ValidationError("a message from outside the group", code="unknown-sender", section="6.1")
+        return self.tree.member(LeafIndex(sender.index)).signature_key
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message to be sent, and the group's state once it is."""
+
+    group: Group
+    message: bytes
+
+
+def create_group(
+    crypto: Crypto, group_id: bytes, own: OwnKeyPackage, extensions: Sequence[Extension] = ()
+) -> Group:
+    """A group with one member, ourselves, in epoch 0 (§11).
+
+    Args:
+        own: gives our leaf and its keys; it is not to be published.
+        extensions: of the GroupContext.
+
+    Raises:
+        ValidationError: our own leaf does not fit the suite or the extensions.
+    """
+    leaf = own.key_package.leaf_node
+    check_leaf_node(leaf, crypto.suite.cipher_suite, now=None)
+    check_capabilities(leaf, extensions)
+    tree = new_tree(leaf)
+    context = GroupContext(
+        version=ProtocolVersion.mls10,
+        cipher_suite=crypto.suite.cipher_suite,
+        group_id=group_id,
+        epoch=0,
+        tree_hash=tree_hash(crypto, tree),
+        confirmed_transcript_hash=b"",
+        extensions=tuple(extensions),
+    )
+    secrets = key_schedule.secrets_from(crypto, crypto.random(crypto.Nh))
+    tag = key_schedule.confirmation_tag(crypto, secrets.confirmation_key, b"")
+    return Group(
+        crypto=crypto,
+        context=context,
+        tree=tree,
+        own_leaf=LeafIndex(0),
+        signature_key=own.signature_key,
+        private_keys={node_of(LeafIndex(0)): own.encryption_key},
+        secrets=secrets,
+        secret_tree=secret_tree(secrets.encryption_secret, tree.leaf_count),
+        interim_transcript_hash=interim_transcript_hash(crypto, b"", tag),
+        confirmation_tag=tag,
+    )
+
+
+def send_application_data(
+    group: Group, data: bytes, *, authenticated_data: bytes = b"", padding: int = 0
+) -> Sent:
+    """Encrypt a message of the application for the group (§15).
+
+    Args:
+        authenticated_data: sent in the open, but protected against change.
+        padding: octets of zeros to add, which hide the length.
+
+    Raises:
+        ValidationError: code `proposals-pending`: §12.4: proposals were received, so a commit must come first.
+    """
+    if group.proposals:
+        raise ValidationError(
+            "proposals are pending: commit them before sending application data",
+            code="proposals-pending",
+            section="12.4",
+        )
+    content = framed_content(
+        group.context, member(group.own_leaf), ContentType.application, data, authenticated_data
+    )
+    signed = authenticate(
+        group.crypto, group.signature_key, WireFormat.mls_private_message, content, group.context
+    )
+    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed, padding)
+    return Sent(replace(group, secret_tree=tree), mls_message(message).encode())
+
+
+def export_secret(group: Group, label: str, context: bytes, length: int) -> bytes:
+    """A secret that all members of the epoch can derive and nobody else (§8.5). Secret.
+
+    Raises:
+        UsageError: `length` is more than the KDF can give.
+    """
+    return key_schedule.export(group.crypto, group.secrets.exporter_secret, label, context, length)
+
+
+def group_info(group: Group, *, with_tree: bool = True, with_external_pub: bool = False) -> GroupInfo:
+    """A signed summary of the epoch, for joiners (§12.4.3).
+
+    Args:
+        with_tree: put the ratchet tree into it, so that nothing else is needed to join.
+        with_external_pub: put the key into it to which one joins by external commit.
+    """
+    extensions = []
+    if with_tree:
+        extensions.append(
+            Extension(extension_type=ExtensionType.ratchet_tree, extension_data=encode_tree(group.tree))
+        )
+    if with_external_pub:
+        keys = key_schedule.external_key_pair(group.crypto, group.secrets.external_secret)
+        extensions.append(
+            Extension(
+                extension_type=ExtensionType.external_pub,
+                extension_data=ExternalPub(external_pub=keys.public_key).encode(),
+            )
+        )
+    unsigned = GroupInfo(
+        group_context=group.context,
+        extensions=tuple(extensions),
+        confirmation_tag=group.confirmation_tag,
+        signer=group.own_leaf,
+        signature=b"",
+    )
+    return sign_group_info(group.crypto, group.signature_key, unsigned)

@@ -1,0 +1,203 @@
+"""Joining a group by a Welcome (§12.4.3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..crypto import Crypto, KeyPair
+from ..errors import UnsupportedError, ValidationError
+from . import key_schedule
+from .epoch import PSKLookup, combined_psk_secret, no_psks
+from .extensions import ExtensionType, check_extensions_unique, find_extension
+from .group import Group
+from .group_context import GroupContext
+from .key_package import OwnKeyPackage, key_package_ref
+from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node, signed_leaf
+from .proposal_list import check_members
+from .psk import PSKType, ResumptionPSK, ResumptionPSKUsage
+from .ratchet_tree import RatchetTree, decode_tree
+from .secret_tree import secret_tree
+from .transcript import interim_transcript_hash
+from .tree_hashes import check_unmerged_leaves, tree_hash, verify_parent_hashes
+from .tree_math import LeafIndex, NodeIndex, node_of
+from .treekem import keys_from_path_secret
+from .welcome import (
+    EncryptedGroupSecrets,
+    GroupInfo,
+    GroupSecrets,
+    Welcome,
+    decrypt_group_info,
+    verify_group_info,
+)
+
+
+@dataclass(frozen=True)
+class OpenedWelcome:
+    """A Welcome, decrypted. The GroupInfo in it is not verified yet: that takes the tree."""
+
+    group_secrets: GroupSecrets = field(repr=False)
+    group_info: GroupInfo
+    psk_secret: bytes = field(repr=False)
+
+
+def find_key_package(
+    welcome: Welcome, candidates: Sequence[tuple[bytes, OwnKeyPackage]]
+) -> OwnKeyPackage | None:
+    """The KeyPackage of ours that a Welcome is for, by its reference; nothing is decrypted for that.
+
+    Args:
+        candidates: our unused KeyPackages by their KeyPackageRef.
+    """
+    named = {secrets.new_member for secrets in welcome.secrets}
+    for ref, own in candidates:
+        if ref in named:
+            return own
+    return None
+
+
+def open_welcome(
+    crypto: Crypto, welcome: Welcome, own: OwnKeyPackage, psks: PSKLookup = no_psks
+) -> OpenedWelcome:
+    """Decrypt a Welcome with the keys of our KeyPackage.
+
+    Raises:
+        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`.
+        VerificationError: it does not authenticate.
+        DecodeError: what was sealed is malformed.
+        UnsupportedError: it is for a group that re-initialises or branches off another.
+    """
+    package = own.key_package
+    if welcome.cipher_suite != package.cipher_suite or crypto.suite.cipher_suite != package.cipher_suite:
+        raise ValidationError(
+            "a Welcome of another cipher suite than our KeyPackage",
+            code="wrong-cipher-suite",
+            section="12.4.3.1",
+        )
+    sealed = _secrets_for(welcome, key_package_ref(crypto, package))
+    group_secrets = GroupSecrets.decode(
+        crypto.decrypt_with_label(
+            own.init_key, "Welcome", welcome.encrypted_group_info, sealed.encrypted_group_secrets
+        )
+    )
+    for psk_id in group_secrets.psks:
+        if psk_id.psktype == PSKType.resumption and isinstance(psk_id.psk, ResumptionPSK):
+            if psk_id.psk.usage != ResumptionPSKUsage.application:
+                raise UnsupportedError(
+                    "a Welcome into a group that re-initialises or branches off another",
+                    code="unsupported-welcome",
+                )
+    psk_secret = combined_psk_secret(crypto, group_secrets.psks, psks)
+    welcome_secret = key_schedule.welcome_secret(crypto, group_secrets.joiner_secret, psk_secret)
+    info = decrypt_group_info(crypto, welcome_secret, welcome.encrypted_group_info)
+    return OpenedWelcome(group_secrets, info, psk_secret)
+
+
+def join(
+    crypto: Crypto,
+    welcome: Welcome,
+    own: OwnKeyPackage,
+    *,
+    now: int | None,
+    tree: RatchetTree | None = None,
+    psks: PSKLookup = no_psks,
+) -> Group:
+    """Join the group that a Welcome is for. Every check of §12.4.3.1 is made; the KeyPackage is used up.
+
+    Args:
+        now: Unix seconds, for the lifetimes of leaves; None leaves them unchecked.
+        tree: the ratchet tree, if the Welcome does not bring it.
+        psks: finds the PSKs that the Welcome names.
+
+    Raises:
+        ValidationError: the code names the rule that is broken; `no-tree`: there is no ratchet tree.
+        VerificationError: a signature, tag or ciphertext does not authenticate.
+        DecodeError: it is malformed.
+        UnsupportedError: it asks for what we cannot do.
+    """
+    opened = open_welcome(crypto, welcome, own, psks)
+    info, context = opened.group_info, opened.group_info.group_context
+    _check_context(crypto, info)
+    check_extensions_unique(info.extensions)
+    encoded_tree = find_extension(info.extensions, ExtensionType.ratchet_tree)
+    if encoded_tree is not None:
+        tree = decode_tree(encoded_tree)
+    if tree is None:
+        raise ValidationError("no ratchet tree came with the Welcome", code="no-tree", section="12.4.3.1")
+    verify_group_info(crypto, tree.member(LeafIndex(info.signer)).signature_key, info)
+    verify_tree(crypto, tree, context, now)
+
+    own_leaf = _find_leaf(tree, own.key_package.leaf_node)
+    private_keys: dict[NodeIndex, KeyPair] = {node_of(own_leaf): own.encryption_key}
+    if opened.group_secrets.path_secret is not None:
+        private_keys |= keys_from_path_secret(
+            crypto, tree, own_leaf, LeafIndex(info.signer), opened.group_secrets.path_secret.path_secret
+        )
+    secrets = key_schedule.epoch_secrets(
+        crypto, opened.group_secrets.joiner_secret, opened.psk_secret, context.encode()
+    )
+    key_schedule.verify_confirmation_tag(
+        crypto, secrets.confirmation_key, context.confirmed_transcript_hash, info.confirmation_tag
+    )
+    return Group(
+        crypto=crypto,
+        context=context,
+        tree=tree,
+        own_leaf=own_leaf,
+        signature_key=own.signature_key,
+        private_keys=private_keys,
+        secrets=secrets,
+        secret_tree=secret_tree(secrets.encryption_secret, tree.leaf_count),
+        interim_transcript_hash=interim_transcript_hash(
+            crypto, context.confirmed_transcript_hash, info.confirmation_tag
+        ),
+        confirmation_tag=info.confirmation_tag,
+    )
+
+
+def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, now: int | None) -> None:
+    """Whether `tree` is the valid tree of the epoch that `context` describes (§12.4.3.1).
+
+    Raises:
+        ValidationError: the code names the rule.
+        VerificationError: a leaf's signature does not fit.
+    """
+    if tree_hash(crypto, tree) != context.tree_hash:
+        raise ValidationError(
+            "the ratchet tree is not the group's", code="wrong-tree-hash", section="12.4.3.1"
+        )
+    check_unmerged_leaves(tree)
+    verify_parent_hashes(crypto, tree)
+    members = list(tree.members())
+    for _, leaf in members:
+        check_leaf_node(leaf, context.cipher_suite, now)
+        check_capabilities(leaf, context.extensions)
+    check_members(tree)
+    crypto.verify_all([signed_leaf(leaf, context.group_id, index) for index, leaf in members])
+
+
+def _check_context(crypto: Crypto, info: GroupInfo) -> None:
+    context = info.group_context
+    if context.version != ProtocolVersion.mls10:
+        raise UnsupportedError(
+            "a group of another version of MLS", code="unsupported-version", section="12.4.3.1"
+        )
+    if context.cipher_suite != crypto.suite.cipher_suite:
+        raise ValidationError(
+            "the group's cipher suite is not its Welcome's", code="wrong-cipher-suite", section="12.4.3.1"
+        )
+    check_extensions_unique(context.extensions)
+
+
+def _secrets_for(welcome: Welcome, ref: bytes) -> EncryptedGroupSecrets:
+    for secrets in welcome.secrets:
+        if secrets.new_member == ref:
+            return secrets
+    raise ValidationError("a Welcome that is not for our KeyPackage", code="not-for-us", section="12.4.3.1")
+
+
+def _find_leaf(tree: RatchetTree, own: LeafNode) -> LeafIndex:
+    for index, leaf in tree.members():
+        if leaf == own:
+            return index
+    raise ValidationError("we are not in the ratchet tree", code="not-in-tree", section="12.4.3.1")
