@@ -1,0 +1,165 @@
+"""Whose leaf is this? The LeafNode extension that ties a member to its identity key and domain (docs/protocol.md).
+
+The inviter has seen a client's signed manifest; the other members see only the leaf. So every leaf carries, in an extension
+of its own, the client's identity credential, its domain, the federation versions it speaks, and the identity key's signature
+over all that together with the leaf's cipher suite and signature key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..codec import Struct, Vec, opaque, uint16
+from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme
+from ..errors import ValidationError, VerificationError
+from ..mls.credentials import BasicCredential as MLSBasicCredential
+from ..mls.extensions import Extension, ExtensionType, find_extension
+from ..mls.nodes import LeafNode
+from .binding import federation_sign_content, split_identity
+from .seed import BasicCredential, Credential, CredentialType
+
+# From the range for private use (RFC 9420 §17.3).
+FEDERATION_IDENTITY = ExtensionType(0xF4D1)
+VERSION = 1
+
+_LABEL = "LeafIdentity"
+
+
+class FederationIdentity(Struct):
+    """The extension's data."""
+
+    credential: Credential
+    domain: opaque
+    versions: Vec[uint16]
+    signature: opaque
+
+
+class FederationIdentityTBS(Struct):
+    """What its signature covers, under the label "LeafIdentity"."""
+
+    cipher_suite: CipherSuite
+    signature_key: opaque
+    credential: Credential
+    domain: opaque
+    versions: Vec[uint16]
+
+
+@dataclass(frozen=True)
+class VerifiedIdentity:
+    """Who a leaf belongs to, as far as the identity key vouches for it.
+
+    Attributes:
+        identity: `name@domain`.
+        identity_key: the public key that vouches.
+        scheme: of that key.
+        domain: the domain whose delivery service serves it.
+        versions: of the federation, that the client speaks.
+    """
+
+    identity: str
+    identity_key: bytes
+    scheme: SignatureScheme
+    domain: str
+    versions: tuple[int, ...]
+
+
+def identity_credential(identity: str, scheme: SignatureScheme, public_key: bytes) -> Credential:
+    """The seed's basic credential of an identity key."""
+    return Credential(
+        credential_type=CredentialType.basic,
+        credential=BasicCredential(
+            identity=identity.encode("utf-8"), algorithm=scheme, public_key=public_key
+        ),
+    )
+
+
+def basic_identity(credential: Credential) -> BasicCredential:
+    """The basic credential in a `Credential`; x509 ones are decoded, but not accepted yet.
+
+    Raises:
+        ValidationError: code `unsupported-credential`.
+    """
+    if not isinstance(credential.credential, BasicCredential):
+        raise ValidationError("an identity credential that is not basic", code="unsupported-credential")
+    return credential.credential
+
+
+def identity_extension(
+    provider: CryptoProvider,
+    credential: Credential,
+    identity_key: KeyPair,
+    cipher_suite: CipherSuite,
+    signature_key: bytes,
+) -> Extension:
+    """The extension for a leaf of `cipher_suite` whose signature key is `signature_key`, signed by the identity key."""
+    basic = basic_identity(credential)
+    _, domain = split_identity(basic.identity)
+    tbs = FederationIdentityTBS(
+        cipher_suite=cipher_suite,
+        signature_key=signature_key,
+        credential=credential,
+        domain=domain.encode("ascii"),
+        versions=(VERSION,),
+    )
+    signature = provider.sign(
+        basic.algorithm, identity_key.private_key, federation_sign_content(_LABEL, tbs.encode())
+    )
+    data = FederationIdentity(
+        credential=credential, domain=tbs.domain, versions=tbs.versions, signature=signature
+    )
+    return Extension(extension_type=FEDERATION_IDENTITY, extension_data=data.encode())
+
+
+def verify_leaf_identity(
+    provider: CryptoProvider, cipher_suite: CipherSuite, leaf: LeafNode
+) -> VerifiedIdentity:
+    """Who a leaf belongs to.
+
+    Raises:
+        ValidationError: code `no-federation-identity`: it has no such extension, as leaves of clients that know only
+            RFC 9420; `wrong-identity`: its parts contradict each other; `bad-identity`; `unsupported-credential`.
+        VerificationError: code `bad-leaf-identity`: the identity key did not sign this leaf.
+        DecodeError: the extension is malformed.
+    """
+    data = find_extension(leaf.extensions, FEDERATION_IDENTITY)
+    if data is None:
+        raise ValidationError(
+            "a member's leaf says nothing of its federation identity", code="no-federation-identity"
+        )
+    claimed = FederationIdentity.decode(data)
+    basic = basic_identity(claimed.credential)
+    _, domain = split_identity(basic.identity)
+    of_leaf = leaf.credential.credential
+    if (
+        claimed.domain != domain.encode("ascii")
+        or not isinstance(of_leaf, MLSBasicCredential)
+        or of_leaf.identity != basic.identity
+    ):
+        raise ValidationError(
+            "a leaf whose credential names another identity than its extension", code="wrong-identity"
+        )
+    tbs = FederationIdentityTBS(
+        cipher_suite=cipher_suite,
+        signature_key=leaf.signature_key,
+        credential=claimed.credential,
+        domain=claimed.domain,
+        versions=claimed.versions,
+    )
+    try:
+        provider.verify(
+            basic.algorithm,
+            basic.public_key,
+            federation_sign_content(_LABEL, tbs.encode()),
+            claimed.signature,
+        )
+    except VerificationError:
+        raise VerificationError(
+            f"{basic.identity.decode('utf-8')} did not sign this leaf", code="bad-leaf-identity"
+        ) from None
+    return VerifiedIdentity(
+        identity=basic.identity.decode("utf-8"),
+        identity_key=basic.public_key,
+        scheme=basic.algorithm,
+        domain=domain,
+        versions=claimed.versions,
+    )
