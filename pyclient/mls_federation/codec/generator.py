@@ -177,7 +177,9 @@ class _Writer:
                 self.line(depth, "_p = len(_b)")
             case OptionalValue():
                 self.line(depth, "_flag = _b[_p]")
-                self.line(depth, "if _flag > 1: raise _Invalid('the flag of an optional value is neither 0 nor 1')")
+                self.line(
+                    depth, "if _flag > 1: raise _Invalid('the flag of an optional value is neither 0 nor 1')"
+                )
                 self.line(depth, "_p += 1")
                 self.line(depth, "if _flag:")
                 self.read(depth + 1, _without_none(inner), target)
@@ -202,7 +204,9 @@ class _Writer:
             self.line(depth, f"{target} = {name}_by_value.get(_v) or {name}(_v)")
             self.line(depth, "_p += 2")
         else:
-            raise TypeError(f"{self.cls.__name__}.{self.field}: {hint!r} is no type of the presentation language")
+            raise TypeError(
+                f"{self.cls.__name__}.{self.field}: {hint!r} is no type of the presentation language"
+            )
 
     def read_vector(self, depth: int, inner: Any, layout: VariableLength | Length, target: str) -> None:
         n, end, items, item = (f"_{word}{depth}" for word in ("n", "end", "items", "item"))
@@ -254,7 +258,7 @@ class _Writer:
             case Fixed(size):
                 return f"_fixed({value}, {size})"
             case Rest():
-                return value
+                return f"b'' + {value}"  # fails here, with the field's name, if the value is not octets
             case OptionalValue():
                 present = self.encoded(_without_none(inner), value)
                 return f"(b'\\x00' if {value} is None else b'\\x01' + {present})"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
-from ..errors import DecodeError
+from ..errors import DecodeError, UsageError
 from .generator import ArmTable, FieldSpec, Generated, GivenSpec, ImplicitSpec, SelectSpec, generate
 
 S = TypeVar("S", bound="Struct")
@@ -43,6 +43,9 @@ def given(**values: str) -> Any:
 class _StructMeta(type):
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _StructMeta:
         fields = tuple(_declared_fields(namespace))
+        if bases and not fields:
+            # Since Python 3.14 annotations are not there to be read unless the module asks for the older way.
+            raise TypeError(f"{name} has no fields; does its module lack `from __future__ import annotations`?")
         namespace["_fields"] = fields
         namespace["_specs"] = {
             field: namespace.pop(field) for field in fields if isinstance(namespace.get(field), FieldSpec)
@@ -53,7 +56,9 @@ class _StructMeta(type):
 
 def _declared_fields(namespace: dict[str, Any]) -> list[str]:
     """Names annotated in a class body, in order; class variables are not fields."""
-    return [name for name, hint in namespace.get("__annotations__", {}).items() if "ClassVar" not in str(hint)]
+    return [
+        name for name, hint in namespace.get("__annotations__", {}).items() if "ClassVar" not in str(hint)
+    ]
 
 
 class Struct(metaclass=_StructMeta):
@@ -68,7 +73,7 @@ class Struct(metaclass=_StructMeta):
         self.__init__(**values)  # type: ignore[misc]
 
     @classmethod
-    def decode(cls, data: bytes, **implicit_values: Any) -> Self:
+    def decode(cls, data: bytes | bytearray | memoryview, **implicit_values: Any) -> Self:
         """Decode all of `data` (RFC 9420 §2.1).
 
         Args:
@@ -77,11 +82,13 @@ class Struct(metaclass=_StructMeta):
 
         Raises:
             DecodeError: `data` is anything but the one valid encoding of a value.
+            UsageError: `data` is not octets.
         """
-        value, end = cls._read(data, 0, **implicit_values)
-        if end != len(data):
+        octets = data if isinstance(data, bytes) else _frozen(data)
+        value, end = cls._read(octets, 0, **implicit_values)
+        if end != len(octets):
             raise DecodeError(
-                f"{len(data) - end} octets follow the end", struct=cls.__name__, field="(end)", offset=end
+                f"{len(octets) - end} octets follow the end", struct=cls.__name__, field="(end)", offset=end
             )
         return value
 
@@ -130,6 +137,14 @@ def _compile(cls: type[Struct]) -> None:
     type.__setattr__(cls, "_read", staticmethod(made.read))
     type.__setattr__(cls, "encode", made.encode)
     type.__setattr__(cls, "_generated", made)
+
+
+def _frozen(data: bytearray | memoryview) -> bytes:
+    """A copy of a buffer, whose owner may change it later: the fields of a struct are parts of what it was read from."""
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise UsageError("only octets can be decoded") from None
 
 
 def _show(name: str, value: object) -> str:
