@@ -1,0 +1,41 @@
+"""The client: commands in, events out; network, storage and clock are ports that the adapters fill."""
+
+from .client import Client, Delivery, GroupDetails, MemberDetails, Sent, new_client
+from .delivery_service import DeliveryService
+from .events import (
+    BackgroundFailure,
+    ConnectionChanged,
+    EpochChanged,
+    Event,
+    GroupJoined,
+    MessageReceived,
+    MessageRefused,
+    RemovedFromGroup,
+)
+from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
+from .state import ClientState
+
+__all__ = [
+    "BackgroundFailure",
+    "Client",
+    "ClientState",
+    "Connection",
+    "ConnectionChanged",
+    "ConnectionEnded",
+    "Delivery",
+    "DeliveryService",
+    "EpochChanged",
+    "Event",
+    "GroupDetails",
+    "GroupJoined",
+    "MemberDetails",
+    "MessageReceived",
+    "MessageRefused",
+    "Ports",
+    "RemovedFromGroup",
+    "Response",
+    "Sent",
+    "Storage",
+    "Transport",
+    "new_client",
+]

@@ -1,0 +1,510 @@
+"""The client: what an application holds. It ties the session to the network, storage and clock behind its ports.
+
+Every change of state is stored before anything that depends on it leaves the client, or is told to the application;
+so it may be stopped at any moment, and nothing that was acknowledged is lost, and no key is used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..crypto import CipherSuite
+from ..errors import (
+    RemoteError,
+    ServiceError,
+    StateError,
+    TransportError,
+    UnsupportedError,
+    UsageError,
+)
+from ..federation.binding import (
+    CLOSE_BAD_TOKEN,
+    CLOSE_REPLACED,
+    InboxAck,
+    InboxDelivery,
+    InboxFrame,
+    InboxHello,
+    InboxKeyCount,
+    RecipientStatus,
+    split_identity,
+)
+from ..federation.manifest import VerifiedBundle
+from ..federation.safety_number import safety_number
+from ..media import SrtpKeys, SrtpProfile, export_srtp_keys
+from ..mls import export_secret
+from . import session
+from .account import Account, new_account, new_key_sets, supported_suites
+from .delivery_service import (
+    DeliveryService,
+    fetch_bundles,
+    find_service,
+    open_inbox,
+    open_session,
+    publish,
+    submit,
+)
+from .events import BackgroundFailure, ConnectionChanged, Event
+from .ports import Connection, ConnectionEnded, Ports
+from .state import ClientState, GroupState, Outgoing
+
+# Key sets for one use that we keep at our delivery service.
+KEY_SETS = 5
+# Seconds before connecting again: at first, and at most.
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True)
+class MemberDetails:
+    """A member, for showing.
+
+    Attributes:
+        identity: `name@domain`; its identity key vouches for the leaf.
+        is_self: whether this is our own leaf.
+        signature_key: of the leaf.
+        identity_key: of the identity.
+    """
+
+    identity: str
+    leaf_index: int
+    is_self: bool
+    signature_key: bytes
+    identity_key: bytes
+
+
+@dataclass(frozen=True)
+class GroupDetails:
+    """A group in its present epoch, for showing.
+
+    Attributes:
+        safety_number: equal for all members who agree on the group's state; people compare it aloud.
+    """
+
+    group_id: bytes
+    epoch: int
+    cipher_suite: CipherSuite
+    safety_number: str
+    members: tuple[MemberDetails, ...]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a message for one recipient.
+
+    Attributes:
+        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; or `pending`: the service was not
+            reached, and the message waits in the outbox.
+    """
+
+    identity: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was encrypted, and how far it has come."""
+
+    epoch: int
+    deliveries: tuple[Delivery, ...]
+
+
+class Client:
+    """One client of an identity.
+
+    Args:
+        state: from `new_client`, or what a storage has kept.
+        ports: its surroundings.
+        on_event: is told what happens; it must not raise.
+    """
+
+    def __init__(self, state: ClientState, ports: Ports, on_event: Callable[[Event], None]) -> None:
+        self._state = state
+        self._ports = ports
+        self._on_event = on_event
+        self._services: dict[str, DeliveryService] = {}
+        self._bundles: dict[str, tuple[VerifiedBundle, ...]] = {}
+        self._token: bytes | None = None
+        self._inbox: Connection | None = None
+        self._closed = False
+
+    @property
+    def account(self) -> Account:
+        """Who this client is."""
+        return self._state.account
+
+    @property
+    def groups(self) -> tuple[bytes, ...]:
+        """The ids of the groups that we are in."""
+        return tuple(self._state.groups)
+
+    @property
+    def waiting(self) -> tuple[Outgoing, ...]:
+        """Messages that no delivery service has taken yet."""
+        return self._state.outbox
+
+    # -- delivery services
+
+    async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:
+        """Say where the delivery service of a domain is; it is asked who it is.
+
+        Raises:
+            UsageError, TransportError, ServiceError, DecodeError, ValidationError, UnsupportedError: see `find_service`.
+        """
+        service = await find_service(self._ports.transport, domain, url)
+        self._services[domain] = service
+        return service
+
+    def use_services(self, services: Mapping[str, DeliveryService]) -> None:
+        """Take over services that were found before, by their domains."""
+        self._services.update(services)
+
+    def service_of(self, identity: str) -> DeliveryService:
+        """The delivery service of an identity.
+
+        Raises:
+            ValidationError: code `bad-identity`.
+            StateError: code `unknown-domain`: nobody has said where it is.
+        """
+        _, domain = split_identity(identity.encode("utf-8"))
+        return self._service(domain)
+
+    async def register(self) -> None:
+        """Claim our identity at our delivery service, or prove that it is ours, and publish keys.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            ServiceError: code `identity-claimed`: somebody else has it.
+            TransportError: code `unreachable`.
+        """
+        service = self._service(self.account.domain)
+        self._token = await open_session(self._ports.transport, service, self._ports.provider, self.account)
+        last_resort = not any(key_set.last_resort for key_set in self._state.key_sets)
+        await self._publish(KEY_SETS, last_resort)
+
+    async def fetch_key_bundles(
+        self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
+    ) -> tuple[VerifiedBundle, ...]:
+        """Fetch the keys of all clients of an identity from its delivery service, and verify them.
+
+        Each fetch uses up keys of theirs; `add` uses what was fetched last.
+
+        Args:
+            cipher_suites: those that would do, the best first; all that we support, if it is not given.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            UnsupportedError: a suite is not available here.
+            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`.
+        """
+        provider = self._ports.provider
+        wanted = supported_suites(provider) if cipher_suites is None else tuple(cipher_suites)
+        for suite in wanted:
+            if not provider.supports(suite):
+                raise UnsupportedError(
+                    f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
+                )
+        service = self.service_of(identity)
+        bundles = await fetch_bundles(
+            self._ports.transport, service, provider, identity, wanted, self._ports.now()
+        )
+        self._bundles[identity] = bundles
+        return bundles
+
+    # -- groups
+
+    async def create_group(
+        self, cipher_suite: CipherSuite | None = None, group_id: bytes | None = None
+    ) -> GroupDetails:
+        """Begin a group of ourselves alone.
+
+        Raises:
+            StateError: code `group-exists`.
+            UnsupportedError: code `unsupported-cipher-suite`.
+        """
+        async with self._ports.lock:
+            suite = supported_suites(self._ports.provider)[0] if cipher_suite is None else cipher_suite
+            after, new_id = session.start_group(
+                self._ports.provider, self._state, suite, group_id, self._ports.now()
+            )
+            await self._keep(after)
+        return self.group_details(new_id)
+
+    async def add(self, group_id: bytes, identity: str) -> Sent:
+        """Add all clients of an identity, by the keys fetched last, or by fresh ones if those do not fit.
+
+        Raises:
+            StateError: code `no-such-group`, `unknown-domain`, `already-member`.
+            Everything that `fetch_key_bundles` raises.
+        """
+        known = self._state.group(group_id)
+        suite = known.group.cipher_suite
+        if any(who.identity == identity for who in known.identities.values()):
+            raise StateError(f"{identity} is in this group already", code="already-member")
+        fetched = self._bundles.pop(identity, ())
+        if not fetched or any(bundle.chosen != suite for bundle in fetched):
+            fetched = await self.fetch_key_bundles(identity, [suite])
+            del self._bundles[identity]
+        return await self._command(
+            lambda state: session.add_clients(
+                self._ports.provider, state, group_id, fetched, self._ports.now()
+            ),
+            group_id,
+        )
+
+    async def remove(self, group_id: bytes, identity: str) -> Sent:
+        """Remove all clients of an identity.
+
+        Raises:
+            StateError: code `no-such-group`, `not-a-member`, `cannot-remove-self`.
+        """
+        return await self._command(
+            lambda state: session.remove_identity(
+                self._ports.provider, state, group_id, identity, self._ports.now()
+            ),
+            group_id,
+        )
+
+    async def update(self, group_id: bytes) -> Sent:
+        """Begin a new epoch with fresh keys of ours.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        return await self._command(
+            lambda state: session.renew_keys(self._ports.provider, state, group_id, self._ports.now()),
+            group_id,
+        )
+
+    async def send(self, group_id: bytes, data: bytes) -> Sent:
+        """Encrypt data for a group and hand it to the members' delivery services.
+
+        What cannot be handed over now waits in the outbox and goes out with the next message, or by `flush`.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        return await self._command(
+            lambda state: session.send(self._ports.provider, state, group_id, data)[0], group_id
+        )
+
+    async def flush(self) -> tuple[Delivery, ...]:
+        """Try to hand over everything that waits in the outbox."""
+        async with self._ports.lock:
+            return await self._deliver()
+
+    def group_details(self, group_id: bytes) -> GroupDetails:
+        """A group as it is now.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        return _details(self._state.group(group_id))
+
+    def export_srtp_keys(self, group_id: bytes, profile: SrtpProfile) -> tuple[SrtpKeys, ...]:
+        """The SRTP keys of every member in the present epoch. Secret.
+
+        Raises:
+            StateError: code `no-such-group`.
+            UsageError: code `unknown-srtp-profile`.
+        """
+        return export_srtp_keys(self._state.group(group_id).group, profile)
+
+    def export_secret(self, group_id: bytes, label: str, context: bytes, length: int) -> bytes:
+        """A secret of the present epoch for the application (RFC 9420 §8.5). Secret.
+
+        Raises:
+            StateError: code `no-such-group`.
+            UsageError: the length is out of range, or the label not ASCII.
+        """
+        if not label.isascii():
+            raise UsageError("an exporter's label must be ASCII")
+        return export_secret(self._state.group(group_id).group, label, context, length)
+
+    # -- the inbox
+
+    async def run(self) -> None:
+        """Receive from our inbox until `close`, connecting again whenever the connection breaks.
+
+        Raises:
+            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on.
+        """
+        pause = _FIRST_PAUSE
+        while not self._closed:
+            self._on_event(ConnectionChanged("connecting"))
+            try:
+                received = await self._receive_all()
+                pause = _FIRST_PAUSE if received else min(2 * pause, _LONGEST_PAUSE)
+            except (TransportError, ServiceError) as error:
+                self._on_event(BackgroundFailure(error))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            finally:
+                self._inbox = None
+                self._on_event(ConnectionChanged("disconnected"))
+            if not self._closed:
+                await self._ports.sleep(pause)
+
+    async def close(self) -> None:
+        """Stop receiving."""
+        self._closed = True
+        if self._inbox is not None:
+            await self._inbox.close()
+
+    async def _receive_all(self) -> bool:
+        """One connection, from hello to its end. Returns whether it came to stand."""
+        service = self._service(self.account.domain)
+        if self._token is None:
+            self._token = await open_session(
+                self._ports.transport, service, self._ports.provider, self.account
+            )
+        self._inbox = await open_inbox(self._ports.transport, service)
+        ready = False
+        try:
+            await self._inbox.send(InboxHello(token_secret=self._token, cursor=self._state.cursor).encode())
+            while True:
+                frame = InboxFrame.decode(await self._inbox.receive())
+                if not ready:
+                    ready = True
+                    self._on_event(ConnectionChanged("connected"))
+                await self._take(self._inbox, frame)
+        except ConnectionEnded as end:
+            if end.code == CLOSE_BAD_TOKEN:
+                self._token = None
+            if end.code == CLOSE_REPLACED:
+                self._closed = True
+                raise StateError("this client is connected from elsewhere", code="replaced") from None
+            return ready
+
+    async def _take(self, inbox: Connection, frame: InboxFrame) -> None:
+        if isinstance(frame.frame, InboxDelivery):
+            await self._take_message(frame.frame)
+            await inbox.send(InboxAck(cursor=self._state.cursor).encode())
+        elif isinstance(frame.frame, InboxKeyCount):
+            try:
+                await self._publish(KEY_SETS - frame.frame.available, last_resort=False)
+            except (TransportError, ServiceError) as error:
+                self._on_event(BackgroundFailure(error))
+
+    async def _take_message(self, delivery: InboxDelivery) -> None:
+        async with self._ports.lock:
+            if delivery.sequence <= self._state.cursor:
+                return  # Delivered again, because the acknowledgement was lost.
+            accepted = session.accept(
+                self._ports.provider, self._state, delivery.sequence, delivery.message, self._ports.now()
+            )
+            await self._keep(accepted.state)
+        for event in accepted.events:
+            self._on_event(event)
+
+    # -- within
+
+    def _service(self, domain: str) -> DeliveryService:
+        found = self._services.get(domain)
+        if found is None:
+            raise StateError(
+                f"nobody has said where the delivery service of {domain} is; set it first",
+                code="unknown-domain",
+            )
+        return found
+
+    async def _keep(self, after: ClientState) -> None:
+        await self._ports.storage.save(after)
+        self._state = after
+
+    async def _command(self, command: Callable[[ClientState], ClientState], group_id: bytes) -> Sent:
+        """Run a command of the session, keep what it gives, and send."""
+        async with self._ports.lock:
+            before = self._state
+            epoch = before.group(group_id).group.epoch
+            await self._keep(command(before))
+            new = {outgoing.message_id for outgoing in self._state.outbox[len(before.outbox) :]}
+            return Sent(epoch, await self._deliver(new))
+
+    async def _publish(self, count: int, last_resort: bool) -> None:
+        """Make key sets, keep their private keys, then publish them."""
+        if count <= 0 and not last_resort:
+            return
+        made = new_key_sets(
+            self._ports.provider,
+            self.account,
+            self._ports.now(),
+            count=max(0, count),
+            last_resort=last_resort,
+        )
+        async with self._ports.lock:
+            kept = tuple(own for own, _ in made)
+            await self._keep(replace(self._state, key_sets=self._state.key_sets + kept))
+        service = self._service(self.account.domain)
+        published = [key_set for _, key_set in made]
+        transport, provider = self._ports.transport, self._ports.provider
+        if self._token is None:
+            self._token = await open_session(transport, service, provider, self.account)
+        try:
+            await publish(transport, service, self._token, published)
+        except ServiceError as error:
+            if error.code != "unauthorized":
+                raise
+            self._token = await open_session(transport, service, provider, self.account)
+            await publish(transport, service, self._token, published)
+
+    async def _deliver(self, reported: set[bytes] | None = None) -> tuple[Delivery, ...]:
+        """Hand over the outbox, in order for each domain; a domain that fails keeps its messages.
+
+        Args:
+            reported: of which messages to report; of all, if it is not given.
+        """
+        deliveries = []
+        failed: set[str] = set()
+        for outgoing in self._state.outbox:
+            statuses = None
+            if outgoing.domain not in failed:
+                try:
+                    results = await submit(self._ports.transport, self._service(outgoing.domain), outgoing)
+                    statuses = [
+                        Delivery(result.identity.decode("utf-8"), RecipientStatus(result.status).name)
+                        for result in results
+                    ]
+                except (TransportError, RemoteError, StateError) as error:
+                    self._on_event(BackgroundFailure(error))
+            if statuses is None:
+                failed.add(outgoing.domain)
+                statuses = [Delivery(identity, "pending") for identity in outgoing.recipients]
+            else:
+                left = tuple(waiting for waiting in self._state.outbox if waiting is not outgoing)
+                await self._keep(replace(self._state, outbox=left))
+            if reported is None or outgoing.message_id in reported:
+                deliveries += statuses
+        return tuple(deliveries)
+
+
+def new_client(ports: Ports, identity: str, on_event: Callable[[Event], None]) -> Client:
+    """A client with a fresh identity key, in no group.
+
+    Raises:
+        ValidationError: code `bad-identity`.
+    """
+    return Client(ClientState(account=new_account(ports.provider, identity)), ports, on_event)
+
+
+def _details(known: GroupState) -> GroupDetails:
+    group = known.group
+    members = tuple(
+        MemberDetails(
+            identity=known.identities[member.leaf_index].identity,
+            leaf_index=member.leaf_index,
+            is_self=member.leaf_index == group.own_leaf,
+            signature_key=member.leaf_node.signature_key,
+            identity_key=known.identities[member.leaf_index].identity_key,
+        )
+        for member in group.members
+    )
+    return GroupDetails(
+        group_id=group.group_id,
+        epoch=group.epoch,
+        cipher_suite=group.cipher_suite,
+        safety_number=safety_number(group.epoch_authenticator),
+        members=members,
+    )
+
+
+__all__ = ["Client", "Delivery", "GroupDetails", "MemberDetails", "Sent", "new_client"]

@@ -1,0 +1,242 @@
+"""A delivery service as its clients see it: the HTTP binding of docs/protocol.md, from their side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..codec import Struct
+from ..crypto import CipherSuite, CryptoProvider
+from ..errors import DecodeError, TransportError, UnsupportedError, UsageError, ValidationError
+from ..federation.binding import (
+    MEDIA_TYPE,
+    MEDIA_TYPE_KEY_REQUEST,
+    MEDIA_TYPE_KEY_RESPONSE,
+    VERSION,
+    WELL_KNOWN_PATH,
+    Challenge,
+    KeyResponse,
+    KeySet,
+    PublishRequest,
+    PublishResponse,
+    RecipientResult,
+    ServiceDescription,
+    SessionRequest,
+    SessionResponse,
+    SubmitRequest,
+    SubmitResponse,
+    service_error,
+    session_sign_content,
+    to_base64url,
+)
+from ..federation.manifest import VerifiedBundle, verify_bundle
+from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
+from .account import Account
+from .ports import Connection, Response, Transport
+from .state import Outgoing
+
+S = TypeVar("S", bound=Struct)
+
+# Octets that an answer may have: larger ones are not read to their end.
+_MAX_RESPONSE = 4 << 20
+_ENDPOINTS = ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
+
+
+@dataclass(frozen=True)
+class DeliveryService:
+    """A service that was reached and has said who it is.
+
+    Attributes:
+        url: its base address, without a slash at the end.
+        description: what it says of itself.
+    """
+
+    url: str
+    description: ServiceDescription
+
+    @property
+    def domain(self) -> str:
+        """Whose identities it serves."""
+        return self.description.domain
+
+    def address(self, endpoint: str) -> str:
+        """The URL of an end point."""
+        return self.url + self.description.endpoints[endpoint]
+
+
+async def find_service(transport: Transport, domain: str, url: str) -> DeliveryService:
+    """Reach the delivery service of `domain` at `url`, and see that it is that.
+
+    Raises:
+        UsageError: code `bad-url`.
+        TransportError: code `unreachable`.
+        ServiceError: it refuses.
+        DecodeError: what answers is no delivery service.
+        ValidationError: code `wrong-domain`: it serves another domain.
+        UnsupportedError: code `unsupported-version`: we have no version in common.
+    """
+    url = url.rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"{url!r} is no address of a delivery service: it must begin with https://", code="bad-url"
+        )
+    response = await transport.request(
+        "GET", url + WELL_KNOWN_PATH, headers={}, body=b"", limit=_MAX_RESPONSE
+    )
+    if response.status != 200:
+        raise service_error(response.status, response.body)
+    description = ServiceDescription.decode(response.body)
+    if description.domain != domain:
+        raise ValidationError(
+            f"{url} is the delivery service of {description.domain}, not of {domain}", code="wrong-domain"
+        )
+    if VERSION not in description.versions:
+        raise UnsupportedError(
+            f"the delivery service of {domain} does not speak version {VERSION} of the federation",
+            code="unsupported-version",
+        )
+    for endpoint in _ENDPOINTS:
+        if endpoint not in description.endpoints:
+            raise DecodeError("it lacks an end point", struct="ServiceDescription", field=endpoint, offset=0)
+    return DeliveryService(url, description)
+
+
+async def open_session(
+    transport: Transport, service: DeliveryService, provider: CryptoProvider, account: Account
+) -> bytes:
+    """Prove that we hold our identity key; claims the identity if nobody has. Returns a token. Secret.
+
+    Raises:
+        ServiceError: code `identity-claimed` among others.
+        TransportError: code `unreachable`.
+    """
+    challenge = await _post(transport, service, "challenge", None, Challenge)
+    identity = account.identity.encode("utf-8")
+    content = session_sign_content(
+        domain=service.domain,
+        challenge=challenge.challenge,
+        identity=identity,
+        client_id=account.client_id,
+        credential=account.credential,
+    )
+    request = SessionRequest(
+        identity=identity,
+        client_id=account.client_id,
+        credential=account.credential,
+        challenge=challenge.challenge,
+        signature=provider.sign(account.scheme, account.identity_key.private_key, content),
+    )
+    return (await _post(transport, service, "sessions", request, SessionResponse)).token_secret
+
+
+async def publish(
+    transport: Transport, service: DeliveryService, token: bytes, key_sets: Sequence[KeySet]
+) -> int:
+    """Publish key sets; returns how many are there to be handed out.
+
+    Raises:
+        ServiceError: code `unauthorized`: the session has ended.
+        TransportError: code `unreachable`.
+    """
+    request = PublishRequest(key_sets=tuple(key_sets))
+    authorization = {"Authorization": f"Bearer {to_base64url(token)}"}
+    response = await _send(transport, service, "PUT", "key_sets", MEDIA_TYPE, request.encode(), authorization)
+    return _decode(response, PublishResponse).available
+
+
+async def fetch_bundles(
+    transport: Transport,
+    service: DeliveryService,
+    provider: CryptoProvider,
+    identity: str,
+    wanted: Sequence[CipherSuite],
+    now: int,
+) -> tuple[VerifiedBundle, ...]:
+    """The keys of all clients of an identity, each verified (`manifest.verify_bundle`).
+
+    Raises:
+        ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
+        TransportError: code `unreachable`.
+        ValidationError, VerificationError, DecodeError: the service gave what the client did not publish.
+    """
+    request = GetUserInitKeyRequest(
+        identity=identity.encode("utf-8"), supported_suites=tuple(from_rfc9420(suite) for suite in wanted)
+    )
+    headers = {"Accept": MEDIA_TYPE_KEY_RESPONSE}
+    response = await _send(
+        transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
+    )
+    bundles = _decode(response, KeyResponse).bundles
+    if not bundles:
+        raise ValidationError("the delivery service answered without any keys", code="no-bundles")
+    return tuple(verify_bundle(provider, identity, bundle, wanted=wanted, now=now) for bundle in bundles)
+
+
+async def submit(
+    transport: Transport, service: DeliveryService, outgoing: Outgoing
+) -> tuple[RecipientResult, ...]:
+    """Hand over a message. Doing so again, with the same message id, delivers it no second time.
+
+    Raises:
+        ServiceError: it refuses.
+        TransportError: code `unreachable`.
+    """
+    request = SubmitRequest(
+        message_id=outgoing.message_id,
+        recipients=tuple(identity.encode("utf-8") for identity in outgoing.recipients),
+        message=outgoing.message,
+    )
+    response = await _post(transport, service, "messages", request, SubmitResponse)
+    named = tuple(result.identity for result in response.results)
+    if named != request.recipients:
+        raise ValidationError(
+            "the delivery service answered for other recipients than were asked for", code="bad-answer"
+        )
+    return response.results
+
+
+async def open_inbox(transport: Transport, service: DeliveryService) -> Connection:
+    """Connect to the inbox; the hello is still to be sent.
+
+    Raises:
+        TransportError: code `unreachable`.
+    """
+    return await transport.connect("ws" + service.address("inbox").removeprefix("http"))
+
+
+async def _post(
+    transport: Transport, service: DeliveryService, endpoint: str, body: Struct | None, answer: type[S]
+) -> S:
+    encoded = b"" if body is None else body.encode()
+    return _decode(await _send(transport, service, "POST", endpoint, MEDIA_TYPE, encoded, {}), answer)
+
+
+async def _send(
+    transport: Transport,
+    service: DeliveryService,
+    method: str,
+    endpoint: str,
+    media_type: str,
+    body: bytes,
+    headers: Mapping[str, str],
+) -> Response:
+    try:
+        response = await transport.request(
+            method,
+            service.address(endpoint),
+            headers={"Content-Type": media_type, **headers},
+            body=body,
+            limit=_MAX_RESPONSE,
+        )
+    except TransportError as error:
+        raise TransportError(
+            f"the delivery service of {service.domain}: {error.message}", code=error.code
+        ) from error
+    if response.status != 200:
+        raise service_error(response.status, response.body)
+    return response
+
+
+def _decode(response: Response, answer: type[S]) -> S:
+    return answer.decode(response.body)

@@ -1,0 +1,93 @@
+"""What a client tells its application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ..errors import MLSError
+
+
+@dataclass(frozen=True)
+class GroupJoined:
+    """A Welcome brought us into a group."""
+
+    group_id: bytes
+
+
+@dataclass(frozen=True)
+class MessageReceived:
+    """Data from a member of a group.
+
+    Attributes:
+        sender: the sender's identity, `name@domain`, for which its identity key vouches.
+        epoch: in which it was sent.
+    """
+
+    group_id: bytes
+    sender: str
+    sender_leaf: int
+    epoch: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class EpochChanged:
+    """A group is in a new epoch.
+
+    Attributes:
+        added: identities that came.
+        removed: identities that went.
+    """
+
+    group_id: bytes
+    epoch: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RemovedFromGroup:
+    """We are no longer a member; the group's state is gone."""
+
+    group_id: bytes
+
+
+@dataclass(frozen=True)
+class ConnectionChanged:
+    """The inbox's connection."""
+
+    state: Literal["connecting", "connected", "disconnected"]
+
+
+@dataclass(frozen=True)
+class MessageRefused:
+    """Something arrived that could not be accepted. Nothing was changed by it, and the client goes on.
+
+    Attributes:
+        error: why.
+        group_id: for which group; None if it does not say, or could not be read.
+        held: whether it is kept, and will be tried again when the group has come further.
+    """
+
+    error: MLSError
+    group_id: bytes | None
+    held: bool
+
+
+@dataclass(frozen=True)
+class BackgroundFailure:
+    """Something that the client does by itself failed, such as publishing new keys. It will try again."""
+
+    error: MLSError
+
+
+Event: TypeAlias = (
+    GroupJoined
+    | MessageReceived
+    | EpochChanged
+    | RemovedFromGroup
+    | ConnectionChanged
+    | MessageRefused
+    | BackgroundFailure
+)

@@ -1,0 +1,99 @@
+"""All that a client must not forget, as one value. Changing it gives another; nothing here reaches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..errors import StateError
+from ..federation.identity import VerifiedIdentity
+from ..mls import Group
+from ..mls.tree_math import LeafIndex
+from .account import Account, OwnKeySet
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A group, and who its members are.
+
+    Attributes:
+        group: the engine's state.
+        identities: of all members; each was verified when it came.
+        past_identities: of the epochs whose late messages can still be read, by epoch: a leaf may have another member now.
+        held: messages of epochs that we have not reached, the oldest first.
+    """
+
+    group: Group
+    identities: Mapping[LeafIndex, VerifiedIdentity]
+    past_identities: Mapping[int, Mapping[LeafIndex, VerifiedIdentity]] = field(default_factory=dict)
+    held: tuple[bytes, ...] = ()
+
+    def in_epoch(self, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> GroupState:
+        """This group in a later epoch."""
+        readable = {past.context.epoch for past in group.past_epochs}
+        before = {**self.past_identities, self.group.epoch: self.identities}
+        past = {epoch: who for epoch, who in before.items() if epoch in readable}
+        return GroupState(group, identities, past, self.held)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The identities of all other members, each once. Our own is among them if we have other clients here."""
+        own = self.group.own_leaf
+        return tuple(dict.fromkeys(who.identity for leaf, who in self.identities.items() if leaf != own))
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message that a delivery service has not taken yet.
+
+    Attributes:
+        message_id: the same at every attempt, so that it is delivered once.
+        domain: whose service is to take it.
+        recipients: identities of that domain.
+        message: an encoded MLSMessage.
+    """
+
+    message_id: bytes
+    domain: str
+    recipients: tuple[str, ...]
+    message: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ClientState:
+    """A client.
+
+    Attributes:
+        account: who it is.
+        cursor: the last message of the inbox that this state accounts for.
+        key_sets: published, and not used up.
+        groups: by group id.
+        outbox: in the order in which it must go out.
+        strays: messages of groups that we are not in, the oldest first: a Welcome may still come.
+    """
+
+    account: Account
+    cursor: int = 0
+    key_sets: tuple[OwnKeySet, ...] = field(default=(), repr=False)
+    groups: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
+    outbox: tuple[Outgoing, ...] = field(default=(), repr=False)
+    strays: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def group(self, group_id: bytes) -> GroupState:
+        """A group that we are in.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        found = self.groups.get(group_id)
+        if found is None:
+            raise StateError("this client is in no group of that id", code="no-such-group")
+        return found
+
+    def with_group(self, after: GroupState) -> ClientState:
+        """This state with a group as it is now."""
+        return replace(self, groups={**self.groups, after.group.group_id: after})
+
+    def without_group(self, group_id: bytes) -> ClientState:
+        """This state without a group."""
+        return replace(self, groups={name: kept for name, kept in self.groups.items() if name != group_id})
