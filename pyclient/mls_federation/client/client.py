@@ -48,11 +48,18 @@ from .events import BackgroundFailure, ConnectionChanged, Event
 from .ports import Connection, ConnectionEnded, Ports
 from .state import ClientState, GroupState, Outgoing
 
-# Key sets for one use that we keep at our delivery service.
-KEY_SETS = 5
+# Key sets for one use that are published at first, and that we keep at our delivery service from then on.
+FIRST_KEY_SETS = 3
+KEY_SETS = 8
+# Octets that encryption, framing and up to a few hundred recipients' names add to an application message at most.
+_MESSAGE_OVERHEAD = 80 * 1024
 # Seconds before connecting again: at first, and at most.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+
+# Answers of a delivery service that will be the same next time: every fault of the request, but for rate limits
+# and time-outs.
+_FINAL_STATUSES = frozenset(range(400, 500)) - {401, 408, 429}
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,8 @@ class Delivery:
     """What became of a message for one recipient.
 
     Attributes:
-        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; or `pending`: the service was not
-            reached, and the message waits in the outbox.
+        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; `refused` by it, for good; or
+            `pending`: the service was not reached, and the message waits in the outbox.
     """
 
     identity: str
@@ -127,6 +134,10 @@ class Client:
         self._token: bytes | None = None
         self._inbox: Connection | None = None
         self._closed = False
+        # Held while the state changes: never while the network is waited for, so that the inbox goes on.
+        self._changing = ports.new_lock()
+        # Held from a command to its delivery, so that messages go out in the order in which they were made.
+        self._sending = ports.new_lock()
 
     @property
     def account(self) -> Account:
@@ -180,7 +191,7 @@ class Client:
         service = self._service(self.account.domain)
         self._token = await open_session(self._ports.transport, service, self._ports.provider, self.account)
         last_resort = not any(key_set.last_resort for key_set in self._state.key_sets)
-        await self._publish(KEY_SETS, last_resort)
+        await self._publish(FIRST_KEY_SETS, last_resort)
 
     async def fetch_key_bundles(
         self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
@@ -222,7 +233,7 @@ class Client:
             StateError: code `group-exists`.
             UnsupportedError: code `unsupported-cipher-suite`.
         """
-        async with self._ports.lock:
+        async with self._changing:
             suite = supported_suites(self._ports.provider)[0] if cipher_suite is None else cipher_suite
             after, new_id = session.start_group(
                 self._ports.provider, self._state, suite, group_id, self._ports.now()
@@ -283,14 +294,16 @@ class Client:
 
         Raises:
             StateError: code `no-such-group`.
+            UsageError: code `message-too-large`: a member's delivery service would not take it.
         """
+        self._check_size(self._state.group(group_id), data)
         return await self._command(
             lambda state: session.send(self._ports.provider, state, group_id, data)[0], group_id
         )
 
     async def flush(self) -> tuple[Delivery, ...]:
         """Try to hand over everything that waits in the outbox."""
-        async with self._ports.lock:
+        async with self._sending:
             return await self._deliver()
 
     def group_details(self, group_id: bytes) -> GroupDetails:
@@ -335,7 +348,7 @@ class Client:
             try:
                 received = await self._receive_all()
                 pause = _FIRST_PAUSE if received else min(2 * pause, _LONGEST_PAUSE)
-            except (TransportError, ServiceError) as error:
+            except (TransportError, RemoteError) as error:
                 self._on_event(BackgroundFailure(error))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             finally:
@@ -386,7 +399,7 @@ class Client:
                 self._on_event(BackgroundFailure(error))
 
     async def _take_message(self, delivery: InboxDelivery) -> None:
-        async with self._ports.lock:
+        async with self._changing:
             if delivery.sequence <= self._state.cursor:
                 return  # Delivered again, because the acknowledgement was lost.
             accepted = session.accept(
@@ -407,17 +420,33 @@ class Client:
             )
         return found
 
+    def _check_size(self, known: GroupState, data: bytes) -> None:
+        """Refuse data that cannot be delivered before a key is spent on it."""
+        domains = {split_identity(address.encode("utf-8"))[1] for address in known.addresses}
+        limits = [
+            service.description.limits["body"]
+            for domain, service in self._services.items()
+            if domain in domains and "body" in service.description.limits
+        ]
+        if limits and len(data) > min(limits) - _MESSAGE_OVERHEAD:
+            raise UsageError(
+                f"the message has {len(data)} octets; the members' delivery services take at most"
+                f" {min(limits) - _MESSAGE_OVERHEAD}",
+                code="message-too-large",
+            )
+
     async def _keep(self, after: ClientState) -> None:
         await self._ports.storage.save(after)
         self._state = after
 
     async def _command(self, command: Callable[[ClientState], ClientState], group_id: bytes) -> Sent:
         """Run a command of the session, keep what it gives, and send."""
-        async with self._ports.lock:
-            before = self._state
-            epoch = before.group(group_id).group.epoch
-            await self._keep(command(before))
-            new = {outgoing.message_id for outgoing in self._state.outbox[len(before.outbox) :]}
+        async with self._sending:
+            async with self._changing:
+                before = self._state
+                epoch = before.group(group_id).group.epoch
+                await self._keep(command(before))
+                new = {outgoing.message_id for outgoing in self._state.outbox[len(before.outbox) :]}
             return Sent(epoch, await self._deliver(new))
 
     async def _publish(self, count: int, last_resort: bool) -> None:
@@ -431,7 +460,7 @@ class Client:
             count=max(0, count),
             last_resort=last_resort,
         )
-        async with self._ports.lock:
+        async with self._changing:
             kept = tuple(own for own, _ in made)
             await self._keep(replace(self._state, key_sets=self._state.key_sets + kept))
         service = self._service(self.account.domain)
@@ -448,33 +477,43 @@ class Client:
             await publish(transport, service, self._token, published)
 
     async def _deliver(self, reported: set[bytes] | None = None) -> tuple[Delivery, ...]:
-        """Hand over the outbox, in order for each domain; a domain that fails keeps its messages.
+        """Hand over the outbox, in order for each domain; a domain that is not reached keeps its messages.
 
         Args:
             reported: of which messages to report; of all, if it is not given.
         """
-        deliveries = []
-        failed: set[str] = set()
+        deliveries: list[Delivery] = []
+        unreached: set[str] = set()
         for outgoing in self._state.outbox:
-            statuses = None
-            if outgoing.domain not in failed:
+            statuses = [Delivery(identity, "pending") for identity in outgoing.recipients]
+            if outgoing.domain not in unreached:
                 try:
-                    results = await submit(self._ports.transport, self._service(outgoing.domain), outgoing)
-                    statuses = [
-                        Delivery(result.identity.decode("utf-8"), RecipientStatus(result.status).name)
-                        for result in results
-                    ]
-                except (TransportError, RemoteError, StateError) as error:
+                    statuses = await self._submit(outgoing)
+                except (TransportError, ServiceError, StateError) as error:
                     self._on_event(BackgroundFailure(error))
-            if statuses is None:
-                failed.add(outgoing.domain)
-                statuses = [Delivery(identity, "pending") for identity in outgoing.recipients]
-            else:
-                left = tuple(waiting for waiting in self._state.outbox if waiting is not outgoing)
-                await self._keep(replace(self._state, outbox=left))
+                    unreached.add(outgoing.domain)
             if reported is None or outgoing.message_id in reported:
                 deliveries += statuses
         return tuple(deliveries)
+
+    async def _submit(self, outgoing: Outgoing) -> list[Delivery]:
+        """Hand over one message, and take it from the outbox once that is settled, for good or ill."""
+        try:
+            results = await submit(self._ports.transport, self._service(outgoing.domain), outgoing)
+            statuses = [
+                Delivery(result.identity.decode("utf-8"), RecipientStatus(result.status).name)
+                for result in results
+            ]
+        except RemoteError as error:
+            if isinstance(error, ServiceError) and error.status not in _FINAL_STATUSES:
+                raise
+            # It would be refused again; keeping it would only hold up what comes after it.
+            self._on_event(BackgroundFailure(error))
+            statuses = [Delivery(identity, "refused") for identity in outgoing.recipients]
+        async with self._changing:
+            left = tuple(waiting for waiting in self._state.outbox if waiting is not outgoing)
+            await self._keep(replace(self._state, outbox=left))
+        return statuses
 
 
 def new_client(ports: Ports, identity: str, on_event: Callable[[Event], None]) -> Client:

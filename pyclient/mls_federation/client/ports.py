@@ -109,7 +109,7 @@ class Ports:
     Attributes:
         now: Unix seconds.
         sleep: waits for some seconds.
-        lock: keeps changes of the state apart; `asyncio.Lock()` will do.
+        new_lock: makes a mutex, such as `asyncio.Lock`.
     """
 
     transport: Transport
@@ -117,4 +117,4 @@ class Ports:
     provider: CryptoProvider
     now: Callable[[], int]
     sleep: Callable[[float], Awaitable[object]]
-    lock: AbstractAsyncContextManager[Any]
+    new_lock: Callable[[], AbstractAsyncContextManager[Any]]

@@ -1,0 +1,93 @@
+"""The transport port on `httpx` and `websockets`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import httpx
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from ..client import Connection, ConnectionEnded, Response
+from ..errors import TransportError
+
+_TIMEOUT = 20.0
+_MAX_FRAME = 4 << 20
+_ABNORMAL_CLOSURE = 1006
+
+
+class HttpTransport:
+    """`Transport` for CPython. Used as an asynchronous context manager, which closes its connections."""
+
+    def __init__(self) -> None:
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, limit: int
+    ) -> Response:
+        """One HTTP request."""
+        try:
+            async with self._http.stream(method, url, headers=dict(headers), content=body) as response:
+                received = bytearray()
+                async for piece in response.aiter_bytes():
+                    received += piece
+                    if len(received) > limit:
+                        raise TransportError(
+                            f"{url} answered with more than {limit} octets", code="response-too-large"
+                        )
+                return Response(response.status_code, dict(response.headers), bytes(received))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TransportError(f"{url} could not be reached: {_words(error)}") from error
+
+    async def connect(self, url: str) -> Connection:
+        """Open a WebSocket."""
+        try:
+            return WebSocketConnection(
+                await websockets.connect(url, max_size=_MAX_FRAME, open_timeout=_TIMEOUT, proxy=None)
+            )
+        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+            raise TransportError(f"{url} could not be reached: {_words(error)}") from error
+
+
+class WebSocketConnection:
+    """`Connection` on a WebSocket of `websockets`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        try:
+            await self._socket.send(frame)
+        except websockets.ConnectionClosed as closed:
+            raise _ended(closed) from None
+
+    async def receive(self) -> bytes:
+        """The next frame."""
+        try:
+            frame = await self._socket.recv(decode=False)
+        except websockets.ConnectionClosed as closed:
+            raise _ended(closed) from None
+        return frame
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._socket.close()
+
+
+def _words(error: Exception) -> str:
+    """What an error says; some say nothing but their name."""
+    return str(error) or type(error).__name__
+
+
+def _ended(closed: websockets.ConnectionClosed) -> ConnectionEnded:
+    if closed.rcvd is None:
+        return ConnectionEnded(_ABNORMAL_CLOSURE)
+    return ConnectionEnded(closed.rcvd.code, closed.rcvd.reason)
