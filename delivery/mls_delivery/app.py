@@ -48,6 +48,7 @@ def application(service: DeliveryService) -> ASGIApp:
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.service = service
     # Outermost, so that a page can read every answer, that to a failure too.
     return CORSMiddleware(

@@ -20,6 +20,7 @@ from mls_federation.federation.binding import (
     session_sign_content,
     split_identity,
 )
+from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
     GetUserInitKeyResponse,
@@ -32,6 +33,8 @@ from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 
 from .refusals import Refused, malformed
 from .store import Client, NewKeySet, TakenKeySet, TakenKeySets
+
+_FOR_EVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -126,24 +129,23 @@ def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, no
     user_init_key = key_set.user_init_key
     if user_init_key.credential.encode() != client.credential:
         raise malformed("UserInitKey", "credential", "it is not the one that claimed the identity")
-    lifetimes = _lifetimes(key_set.key_packages)
+    verify_key_set(provider, client.identity, key_set, now=now)
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,
         suites=pack_suites(user_init_key.cipher_suites),
-        expires=min(lifetime.not_after for lifetime in lifetimes) + 1,
+        expires=min(_last_second(package) for package in key_set.key_packages) + 1,
         last_resort=key_set.last_resort is Boolean.true,
         content=key_set.encode(),
     )
 
 
-def _lifetimes(key_packages: Iterable[bytes]) -> list[Lifetime]:
-    lifetimes = []
-    for encoded in key_packages:
-        source = KeyPackage.decode(encoded).leaf_node.source
-        if not isinstance(source, Lifetime):
-            raise malformed("LeafNode", "leaf_node_source", "it is not that of a KeyPackage")
-        lifetimes.append(source)
-    return lifetimes
+def _last_second(key_package: bytes) -> int:
+    """The last second of a KeyPackage's lifetime."""
+    lifetime = KeyPackage.decode(key_package).leaf_node.source
+    if not isinstance(lifetime, Lifetime):
+        raise malformed("LeafNode", "leaf_node_source", "it is not that of a KeyPackage")
+    # "For ever" is a number that no database column of 64 bits with a sign can hold.
+    return min(lifetime.not_after, _FOR_EVER)
 
 
 def pack_suites(suites: Iterable[SeedCipherSuite]) -> bytes:
