@@ -59,7 +59,6 @@ export function renderBundle(bundle, invite) {
         init_key: octets(keyPackage.initKey),
         encryption_key: octets(keyPackage.encryptionKey),
         signature_key: octets(keyPackage.signatureKey),
-        credential: text(keyPackage.credentialIdentity),
         lifetime: text(validity),
         signature: octets(keyPackage.signature),
       }),

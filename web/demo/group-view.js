@@ -2,7 +2,7 @@
  * The group on the page: messages, state, members, SRTP keys.
  *
  * @import { Client, Group } from "../src/index.js"
- * @import { GroupDetails, SrtpKeys, SrtpProfile } from "../src/protocol.js"
+ * @import { Delivery, GroupChange, GroupDetails, SrtpKeys, SrtpProfile } from "../src/protocol.js"
  */
 import { byId, during, element, grouped, hex, showProblem } from "./dom.js";
 
@@ -59,9 +59,18 @@ export class GroupView {
    * @param {string} identity
    */
   async add(identity) {
+    await this.#change((group) => group.add(identity));
+  }
+
+  /**
+   * @param {(group: Group) => Promise<GroupChange>} change
+   */
+  async #change(change) {
     const entry = this.#shown;
     if (entry === undefined) return;
-    this.#update(entry, await entry.group.add(identity));
+    const { deliveries, ...details } = await change(entry.group);
+    this.#update(entry, details);
+    requireDelivered(deliveries);
   }
 
   #listen() {
@@ -98,9 +107,10 @@ export class GroupView {
       const entry = this.#shown;
       const text = message.value;
       if (entry === undefined || text === "") return;
-      await entry.group.send(text);
+      const { deliveries } = await entry.group.send(text);
       message.value = "";
       this.#append(entry, { kind: "own", from: this.#client.identity, text });
+      requireDelivered(deliveries);
     });
     const address = byId("add-identity", HTMLInputElement);
     onSubmit("add-form", "add", "members-error", async () => {
@@ -109,10 +119,7 @@ export class GroupView {
     });
     const update = byId("update", HTMLButtonElement);
     update.onclick = () =>
-      during(update, byId("members-error", HTMLElement), async () => {
-        const entry = this.#shown;
-        if (entry !== undefined) this.#update(entry, await entry.group.update());
-      });
+      during(update, byId("members-error", HTMLElement), () => this.#change((group) => group.update()));
     const reveal = byId("reveal", HTMLButtonElement);
     reveal.onclick = () => {
       this.#revealed = !this.#revealed;
@@ -224,10 +231,7 @@ export class GroupView {
       const button = element("button", { class: "small", type: "button", "data-testid": "remove" }, "Remove");
       button.setAttribute("aria-label", `Remove ${identity}`);
       button.onclick = () =>
-        during(button, byId("members-error", HTMLElement), async () => {
-          const entry = this.#shown;
-          if (entry !== undefined) this.#update(entry, await entry.group.remove(identity));
-        });
+        during(button, byId("members-error", HTMLElement), () => this.#change((group) => group.remove(identity)));
       item.append(button);
     }
     return item;
@@ -245,6 +249,24 @@ function onSubmit(formId, buttonId, problemId, action) {
     event.preventDefault();
     void during(byId(buttonId, HTMLButtonElement), byId(problemId, HTMLElement), action);
   };
+}
+
+const UNDELIVERED = {
+  pending: "Their delivery service cannot be reached now. It goes out with what you send next.",
+  unknown: "Their delivery service does not know them any more.",
+  "inbox-full": "Their inbox is full.",
+};
+
+/**
+ * Say so where somebody did not get what was sent.
+ *
+ * @param {Delivery[]} deliveries
+ */
+function requireDelivered(deliveries) {
+  const failed = deliveries.flatMap(({ identity, status }) =>
+    status === "accepted" ? [] : [`Not delivered to ${identity}: ${UNDELIVERED[status]}`],
+  );
+  if (failed.length > 0) throw new Error(failed.join(" "));
 }
 
 /** @param {Line} line */

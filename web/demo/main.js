@@ -140,8 +140,11 @@ function meet(client) {
   });
   client.addEventListener("error", (event) => {
     const error = /** @type {CustomEvent<MLSError>} */ (event).detail;
-    byId("refused-card", HTMLElement).hidden = false;
-    byId("refused", HTMLOListElement).append(element("li", { "data-code": error.code }, error.message));
+    byId("problems-card", HTMLElement).hidden = false;
+    const problems = byId("problems", HTMLOListElement);
+    // A service that stays away fails again and again in the same words.
+    if (problems.lastElementChild?.textContent === error.message) return;
+    problems.append(element("li", { "data-code": error.code }, error.message));
   });
 
   const peer = byId("peer", HTMLInputElement);

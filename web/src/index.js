@@ -11,7 +11,7 @@
  * The client runs in a worker; every call is asynchronous, and whatever fails is an `MLSError`.
  *
  * @import {
- *   CryptoChoice, DeliveryService, EventMessage, Fault, GroupDetails, KeyBundle, Progress, Reply, Requests,
+ *   CryptoChoice, Delivery, DeliveryService, EventMessage, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply, Requests,
  *   SentMessage, SrtpKeys, SrtpProfile, WorkerInterface,
  * } from "./protocol.js"
  */
@@ -299,6 +299,15 @@ export class Client extends EventTarget {
   }
 
   /**
+   * Hand over what waits because a delivery service was not reached.
+   *
+   * @returns {Promise<Delivery[]>} what became of it
+   */
+  flush() {
+    return this.#engine.call("flush", { client: this.#state.client });
+  }
+
+  /**
    * Start a group with this client as its only member.
    *
    * @param {{ cipherSuite?: number, groupId?: Uint8Array }} [options] by default suite 1 and a random id
@@ -427,7 +436,7 @@ export class Group extends EventTarget {
    * Add every client of an identity: their keys are fetched and verified, and the group moves to its next epoch.
    *
    * @param {string} identity an address, `name@domain`
-   * @returns {Promise<GroupDetails>} of the new epoch
+   * @returns {Promise<GroupChange>} of the new epoch
    * @throws {MLSError} as `Client.fetchKeyBundles`; `no-common-cipher-suite`, `already-member`
    */
   add(identity) {
@@ -438,14 +447,14 @@ export class Group extends EventTarget {
    * Remove every client of an identity; it can read nothing of the new epoch.
    *
    * @param {string} identity an address, `name@domain`
-   * @returns {Promise<GroupDetails>} of the new epoch
+   * @returns {Promise<GroupChange>} of the new epoch
    * @throws {MLSError} `not-a-member`
    */
   remove(identity) {
     return this.#engine.call("removeMember", { ...this.#params(), identity });
   }
 
-  /** Renew this client's keys, and with them the group's. @returns {Promise<GroupDetails>} of the new epoch */
+  /** Renew this client's keys, and with them the group's. @returns {Promise<GroupChange>} of the new epoch */
   update() {
     return this.#engine.call("updateGroup", this.#params());
   }
@@ -454,7 +463,7 @@ export class Group extends EventTarget {
    * Send an application message to every other member.
    *
    * @param {string | Uint8Array} content text is sent as UTF-8
-   * @returns {Promise<SentMessage>} when every delivery service has it
+   * @returns {Promise<SentMessage>} what became of it for each recipient
    * @throws {MLSError} `unreachable`, `too-large`, `bad-argument`
    */
   async send(content) {

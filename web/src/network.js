@@ -2,16 +2,19 @@
  * The browser's `fetch` and `WebSocket` for `mls_federation.browser.transport`, which crosses from Python once for each
  * request or frame. What goes wrong comes back as a value: a rejected promise would reach Python as a foreign type.
  *
- * @typedef {{ kind: "unreachable" | "timeout" | "too-large" | "closed", reason: string, code?: number }} Failure
+ * @typedef {{ kind: "unreachable" | "aborted" | "too-large" | "closed", reason: string, code: number }} Failure `code`
+ *   is a close code of RFC 6455 §7.4
  * @typedef {{ timeout: number, maxOctets: number }} Limits milliseconds to wait, octets to accept
  */
+
+const CLOSED_ABNORMALLY = 1006;
 
 /**
  * @param {string} method
  * @param {string} url
  * @param {Record<string, string>} headers
  * @param {Uint8Array | undefined} body
- * @param {AbortSignal} signal
+ * @param {AbortSignal | undefined} signal
  * @param {Limits} limits
  * @returns {Promise<{ status: number, headers: Record<string, string>, body: Uint8Array } | { failure: Failure }>}
  */
@@ -21,7 +24,7 @@ export async function request(method, url, headers, body, signal, { timeout, max
       method,
       headers,
       ...(body === undefined ? {} : { body: /** @type {Uint8Array<ArrayBuffer>} */ (body) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
+      signal: AbortSignal.any([AbortSignal.timeout(timeout), ...(signal ? [signal] : [])]),
       cache: "no-store",
       credentials: "omit",
       // A signed request is meant for the service that it names.
@@ -32,10 +35,12 @@ export async function request(method, url, headers, body, signal, { timeout, max
     if (octets === undefined) return failed("too-large", `its answer has more than ${maxOctets} octets`);
     return { status: response.status, headers: Object.fromEntries(response.headers), body: octets };
   } catch (error) {
+    if (signal?.aborted) return failed("aborted", "it was given up");
     if (error instanceof DOMException && error.name === "TimeoutError") {
-      return failed("timeout", `no answer within ${timeout / 1000} seconds`);
+      return failed("unreachable", `no answer within ${timeout / 1000} seconds`);
     }
-    return failed("unreachable", error instanceof Error ? error.message : String(error));
+    // A browser does not tell a page which of the two it was.
+    return failed("unreachable", "there is no connection, or it does not admit this page");
   }
 }
 
@@ -118,7 +123,7 @@ export class Socket {
    * @returns {{ failure: Failure } | undefined}
    */
   send(octets) {
-    if (this.#socket.readyState !== WebSocket.OPEN) return this.#end ?? failed("closed", "the connection ended");
+    if (this.#socket.readyState !== WebSocket.OPEN) return this.#end ?? failed("closed", "the connection is ending");
     this.#socket.send(/** @type {Uint8Array<ArrayBuffer>} */ (octets));
     return undefined;
   }
@@ -170,6 +175,6 @@ export class Socket {
  * @param {number} [code]
  * @returns {{ failure: Failure }}
  */
-function failed(kind, reason, code) {
-  return { failure: { kind, reason, ...(code === undefined ? {} : { code }) } };
+function failed(kind, reason, code = CLOSED_ABNORMALLY) {
+  return { failure: { kind, reason, code } };
 }

@@ -82,7 +82,6 @@ export interface KeyPackage {
   initKey: Uint8Array;
   encryptionKey: Uint8Array;
   signatureKey: Uint8Array;
-  credentialIdentity: string;
   /** Unix seconds. */
   notBefore: bigint;
   /** Unix seconds. */
@@ -109,7 +108,7 @@ export interface Member {
   leafIndex: number;
   /** Whether this is the client itself. */
   self: boolean;
-  /** SHA-256 of the leaf's signature key, lower-case hexadecimal. */
+  /** SHA-256 of the identity key that vouches for the leaf, lower-case hexadecimal. */
   fingerprint: string;
 }
 
@@ -118,7 +117,7 @@ export interface GroupDetails {
   epoch: bigint;
   cipherSuite: number;
   cipherSuiteName: string;
-  /** Equal for all members of the same epoch's member list; people compare it aloud. */
+  /** Equal for all who agree on the group's state and history; people compare it aloud. New in each epoch. */
   safetyNumber: string;
   members: Member[];
 }
@@ -133,9 +132,25 @@ export interface SrtpKeys {
   mki: Uint8Array;
 }
 
-/** What is known of a message that was sent. */
+/** What became of a message for one recipient. */
+export interface Delivery {
+  identity: string;
+  /**
+   * `accepted` by its delivery service; `unknown` there; `inbox-full`; or `pending`: the service was not reached, and
+   * the message goes out with the next one, or by `flush`.
+   */
+  status: "accepted" | "unknown" | "inbox-full" | "pending";
+}
+
+/** A message that was encrypted, and how far it has come. */
 export interface SentMessage {
   epoch: bigint;
+  deliveries: Delivery[];
+}
+
+/** A group in the epoch that a change of ours began, and how far the news has come. */
+export interface GroupChange extends GroupDetails {
+  deliveries: Delivery[];
 }
 
 /** Every request, by name. `client` is what `createClient` returned; a member's address is `name@domain`. */
@@ -144,10 +159,11 @@ export interface Requests {
   createClient: { params: { identity: string }; result: ClientState };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
   createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
-  addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupDetails };
-  removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupDetails };
-  updateGroup: { params: { client: number; groupId: Uint8Array }; result: GroupDetails };
+  addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
+  removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
+  updateGroup: { params: { client: number; groupId: Uint8Array }; result: GroupChange };
   sendMessage: { params: { client: number; groupId: Uint8Array; data: Uint8Array }; result: SentMessage };
+  flush: { params: { client: number }; result: Delivery[] };
   groupDetails: { params: { client: number; groupId: Uint8Array }; result: GroupDetails };
   exportSrtpKeys: { params: { client: number; groupId: Uint8Array; profile: string }; result: SrtpKeys[] };
   exportSecret: {
@@ -175,7 +191,10 @@ export interface Events {
   /** The client is no longer a member. */
   removed: { client: number; groupId: Uint8Array };
   connection: { client: number; state: "connecting" | "connected" | "disconnected" };
-  /** Something that was received was refused; nothing was changed by it. `groupId` where it is known. */
+  /**
+   * Something that arrived was refused and changed nothing (`details.refused`; `details.held`: it is kept and tried again
+   * when the group has come further), or something that the client does by itself failed.
+   */
   error: { client: number; groupId?: Uint8Array; fault: Fault };
 }
 

@@ -4,6 +4,7 @@
  * @import { EventMessage, Fault, LoadOptions, Progress, Reply, WorkerInterface } from "./protocol.js"
  */
 import { LoadError, Progression } from "./loading.js";
+import * as network from "./network.js";
 import { expose } from "./vendor/comlink.js";
 
 /**
@@ -15,9 +16,8 @@ import { expose } from "./vendor/comlink.js";
  * }} Assets `assets.json`: what start-up loads, with addresses relative to that file
  *
  * @typedef {{
- *   start(crypto: string, emit: (event: EventMessage) => void): Promise<Reply>,
- *   call(id: number, method: string, params: unknown): Promise<Reply>,
- *   cancel(id: number): void,
+ *   start(crypto: string, emit: (event: EventMessage) => void): Reply,
+ *   call(method: string, params: unknown, signal: AbortSignal): Promise<Reply>,
  * }} Bridge `mls_federation.browser.bridge`
  */
 
@@ -25,6 +25,8 @@ import { expose } from "./vendor/comlink.js";
 let pyodide;
 /** @type {Bridge | undefined} */
 let bridge;
+/** @type {Map<number, AbortController>} what ends a call's requests to delivery services, by the call */
+const controllers = new Map();
 
 /** @type {WorkerInterface} */
 const worker = {
@@ -39,12 +41,21 @@ const worker = {
 
   async call(id, method, params) {
     if (bridge === undefined) return { ok: false, fault: notLoaded };
-    // Everything that the client raises comes back as a reply; what is thrown here is the interpreter's own end.
-    return bridge.call(id, method, pyodide.toPy(params));
+    const controller = new AbortController();
+    controllers.set(id, controller);
+    try {
+      return await bridge.call(method, pyodide.toPy(params), controller.signal);
+    } catch (error) {
+      // What the client raises comes back as a reply: this is the interpreter's own end, and the page must hear of it.
+      reportError(error);
+      throw error;
+    } finally {
+      controllers.delete(id);
+    }
   },
 
   cancel(id) {
-    bridge?.cancel(id);
+    controllers.get(id)?.abort();
   },
 };
 
@@ -78,13 +89,14 @@ async function start({ base, crypto }, onprogress, onevent) {
     await progression.import(primitivesFile);
     const { loadPrimitives } = await import("./primitives.js");
     pyodide.registerJsModule("mls_primitives", await loadPrimitives());
+    pyodide.registerJsModule("mls_network", network);
     if (crypto === "pyca" || (crypto === "auto" && packages.includes("cryptography"))) {
       await loadPackages(["cryptography"]);
     }
     await installWheels(assets.wheels.map((wheel) => new URL(wheel, base).href));
 
     const started = /** @type {Bridge} */ (pyodide.pyimport("mls_federation.browser.bridge"));
-    const reply = await started.start(crypto, onevent);
+    const reply = started.start(crypto, onevent);
     if (reply.ok) {
       bridge = started;
       progression.enter("ready");

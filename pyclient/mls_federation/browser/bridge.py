@@ -1,0 +1,405 @@
+"""Requests and events of the page, as `web/src/protocol.d.ts` lists them, for the clients that run in its worker.
+
+The worker calls `start` once and `call` for each request. What crosses are plain values: octets, numbers, strings, lists,
+dictionaries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import traceback
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypedDict
+
+from ..client import (
+    BackgroundFailure,
+    Client,
+    ConnectionChanged,
+    DeliveryService,
+    EpochChanged,
+    Event,
+    GroupJoined,
+    MessageReceived,
+    MessageRefused,
+    Ports,
+    RemovedFromGroup,
+    Sent,
+    new_client,
+)
+from ..client.delivery_service import find_service
+from ..crypto import CipherSuite, CryptoProvider
+from ..errors import MLSError, StateError, UsageError
+from ..media import srtp_profile
+from ..storage import MemoryStorage
+from . import shapes
+from .provider import choose_provider
+from .shapes import Shape, Uint64
+from .transport import BrowserTransport, abort_signal
+
+Emit: TypeAlias = Callable[[str, Mapping[str, Any]], None]
+
+# -- events
+
+
+class GroupEvent(TypedDict):
+    """A Welcome was accepted."""
+
+    client: int
+    group_id: bytes
+    details: Shape
+
+
+class MessageEvent(TypedDict):
+    """Data from a member."""
+
+    client: int
+    group_id: bytes
+    sender: str
+    sender_leaf: int
+    epoch: Uint64
+    data: bytes
+
+
+class EpochEvent(TypedDict):
+    """A group is in a new epoch."""
+
+    client: int
+    group_id: bytes
+    details: Shape
+
+
+class RemovedEvent(TypedDict):
+    """The client is no longer a member."""
+
+    client: int
+    group_id: bytes
+
+
+class ConnectionEvent(TypedDict):
+    """The inbox's connection."""
+
+    client: int
+    state: str
+
+
+class _OfSomeGroup(TypedDict, total=False):
+    group_id: bytes
+
+
+class ErrorEvent(_OfSomeGroup):
+    """Something that arrived was refused, or something that the client does by itself failed."""
+
+    client: int
+    fault: Shape
+
+
+EVENTS: dict[str, type] = {
+    "group": GroupEvent,
+    "message": MessageEvent,
+    "epoch": EpochEvent,
+    "removed": RemovedEvent,
+    "connection": ConnectionEvent,
+    "error": ErrorEvent,
+}
+
+# -- requests
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A client, and the task that receives for it."""
+
+    client: Client
+    receiving: asyncio.Task[None]
+
+
+class Bridge:
+    """Answers the page's requests. The parameters of each are keyword-only; a missing one may be None by default."""
+
+    def __init__(self, provider: CryptoProvider, transport: BrowserTransport, emit: Emit) -> None:
+        self._provider = provider
+        self._transport = transport
+        self._emit = emit
+        self._services: dict[str, DeliveryService] = {}
+        self._clients: dict[int, _Running] = {}
+        self._next_client = 1
+
+    async def set_delivery_service(self, *, domain: str, url: str) -> Shape:
+        service = await find_service(self._transport, domain, url)
+        self._services[domain] = service
+        for running in self._clients.values():
+            running.client.use_services({domain: service})
+        return {"domain": domain, "url": service.url, "versions": list(service.description.versions)}
+
+    async def create_client(self, *, identity: str) -> Shape:
+        number = self._next_client
+        self._next_client += 1
+        ports = Ports(
+            transport=self._transport,
+            storage=MemoryStorage(),
+            provider=self._provider,
+            now=lambda: int(time.time()),
+            sleep=asyncio.sleep,
+            new_lock=asyncio.Lock,
+        )
+        client = new_client(ports, identity, lambda event: self._on_event(number, event))
+        client.use_services(self._services)
+        await client.register()
+        # The page's signal ends the registration, but not what the client receives from then on.
+        abort_signal.set(None)
+        receiving = asyncio.create_task(self._receive(number, client))
+        self._clients[number] = _Running(client, receiving)
+        account = client.account
+        return {
+            "client": number,
+            "identity": account.identity,
+            "domain": account.domain,
+            "fingerprint": shapes.fingerprint(account.identity_key.public_key),
+        }
+
+    async def fetch_key_bundles(self, *, client: int, identity: str) -> list[Shape]:
+        return [
+            shapes.key_bundle(bundle) for bundle in await self._client(client).fetch_key_bundles(identity)
+        ]
+
+    async def create_group(
+        self, *, client: int, cipher_suite: int | None = None, group_id: bytes | None = None
+    ) -> Shape:
+        if cipher_suite is not None and not 0 <= cipher_suite <= 0xFFFF:
+            raise UsageError("cipherSuite must be a number from 0 to 65535")
+        suite = None if cipher_suite is None else CipherSuite(cipher_suite)
+        return shapes.group_details(await self._client(client).create_group(suite, group_id))
+
+    async def add_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
+        return self._changed(client, group_id, await self._client(client).add(group_id, identity))
+
+    async def remove_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
+        return self._changed(client, group_id, await self._client(client).remove(group_id, identity))
+
+    async def update_group(self, *, client: int, group_id: bytes) -> Shape:
+        return self._changed(client, group_id, await self._client(client).update(group_id))
+
+    async def send_message(self, *, client: int, group_id: bytes, data: bytes) -> Shape:
+        return shapes.sent(await self._client(client).send(group_id, data))
+
+    async def flush(self, *, client: int) -> list[Shape]:
+        return [shapes.delivery(one) for one in await self._client(client).flush()]
+
+    async def group_details(self, *, client: int, group_id: bytes) -> Shape:
+        return shapes.group_details(self._client(client).group_details(group_id))
+
+    async def export_srtp_keys(self, *, client: int, group_id: bytes, profile: str) -> list[Shape]:
+        holder = self._client(client)
+        identities = {member.leaf_index: member.identity for member in holder.group_details(group_id).members}
+        keys = holder.export_srtp_keys(group_id, srtp_profile(profile))
+        return [shapes.srtp_keys(identities[key.leaf_index], key) for key in keys]
+
+    async def export_secret(
+        self, *, client: int, group_id: bytes, label: str, context: bytes, length: int
+    ) -> bytes:
+        return self._client(client).export_secret(group_id, label, context, length)
+
+    async def close_client(self, *, client: int) -> None:
+        holder = self._client(client)
+        running = self._clients.pop(client)
+        await holder.close()
+        running.receiving.cancel()
+
+    def _client(self, number: int) -> Client:
+        running = self._clients.get(number)
+        if running is None:
+            raise StateError("this client was closed; create another", code="closed")
+        return running.client
+
+    def _changed(self, number: int, group_id: bytes, sent: Sent) -> Shape:
+        """A change of our own is told to the page as everybody else's is."""
+        details = shapes.group_details(self._client(number).group_details(group_id))
+        self._emit("epoch", EpochEvent(client=number, group_id=group_id, details=details))
+        return {**details, "deliveries": shapes.sent(sent)["deliveries"]}
+
+    async def _receive(self, number: int, client: Client) -> None:
+        try:
+            await client.run()
+        except MLSError as error:
+            self._emit("error", ErrorEvent(client=number, fault=shapes.fault(error)))
+        except Exception as error:  # noqa: BLE001 - the page must hear of a bug, or it waits in vain
+            self._emit("error", ErrorEvent(client=number, fault=_bug(error)))
+
+    def _on_event(self, number: int, event: Event) -> None:
+        match event:
+            case GroupJoined(group_id):
+                self._emit(
+                    "group", GroupEvent(client=number, group_id=group_id, details=self._now(number, group_id))
+                )
+            case EpochChanged(group_id):
+                self._emit(
+                    "epoch", EpochEvent(client=number, group_id=group_id, details=self._now(number, group_id))
+                )
+            case MessageReceived():
+                self._emit(
+                    "message",
+                    MessageEvent(
+                        client=number,
+                        group_id=event.group_id,
+                        sender=event.sender,
+                        sender_leaf=event.sender_leaf,
+                        epoch=Uint64(event.epoch),
+                        data=event.data,
+                    ),
+                )
+            case RemovedFromGroup(group_id):
+                self._emit("removed", RemovedEvent(client=number, group_id=group_id))
+            case ConnectionChanged(state):
+                self._emit("connection", ConnectionEvent(client=number, state=state))
+            case MessageRefused():
+                refused = shapes.fault(event.error)
+                refused["details"] |= {"refused": True, "held": event.held}
+                error = ErrorEvent(client=number, fault=refused)
+                if event.group_id is not None:
+                    error["group_id"] = event.group_id
+                self._emit("error", error)
+            case BackgroundFailure(failure):
+                self._emit("error", ErrorEvent(client=number, fault=shapes.fault(failure)))
+
+    def _now(self, number: int, group_id: bytes) -> Shape:
+        return shapes.group_details(self._client(number).group_details(group_id))
+
+
+HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "setDeliveryService": Bridge.set_delivery_service,
+    "createClient": Bridge.create_client,
+    "fetchKeyBundles": Bridge.fetch_key_bundles,
+    "createGroup": Bridge.create_group,
+    "addMember": Bridge.add_member,
+    "removeMember": Bridge.remove_member,
+    "updateGroup": Bridge.update_group,
+    "sendMessage": Bridge.send_message,
+    "flush": Bridge.flush,
+    "groupDetails": Bridge.group_details,
+    "exportSrtpKeys": Bridge.export_srtp_keys,
+    "exportSecret": Bridge.export_secret,
+    "closeClient": Bridge.close_client,
+}
+
+
+async def answer(bridge: Bridge, method: str, params: Mapping[str, Any]) -> Shape:
+    """The `Reply` to one request; it never raises."""
+    try:
+        handler = HANDLERS.get(method)
+        if handler is None:
+            raise UsageError(f"there is no request {method!r}")
+        return {"ok": True, "value": await handler(bridge, **arguments_of(method, handler, params))}
+    except MLSError as error:
+        return {"ok": False, "fault": shapes.fault(error)}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the page waits for a reply
+        return {"ok": False, "fault": _bug(error)}
+
+
+def arguments_of(
+    method: str, handler: Callable[..., Awaitable[Any]], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a handler from what the page sent.
+
+    Raises:
+        UsageError: one is missing, of another type than the handler says, or unknown.
+    """
+    hints = typing.get_type_hints(handler)
+    arguments = {}
+    for name, parameter in inspect.signature(handler).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        value = params.get(to_camel_case(name))
+        if isinstance(value, memoryview):
+            value = value.tobytes()
+        if value is None and parameter.default is None:
+            continue
+        kind = next(kind for kind in typing.get_args(hints[name]) or (hints[name],) if kind is not type(None))
+        # To Python a boolean is a number, to the page it is not.
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UsageError(f"{to_camel_case(name)} must be {_TYPE_NAMES[kind]}")
+        arguments[name] = value
+    unknown = set(params) - {to_camel_case(name) for name in hints}
+    if unknown:
+        raise UsageError(f"{method} does not know {', '.join(sorted(unknown))}")
+    return arguments
+
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", bytes: "a Uint8Array"}
+
+
+def to_camel_case(name: str) -> str:
+    """A name as the page spells it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _bug(error: Exception) -> Shape:
+    # The console has the whole story; the message has the type alone, since what it says might quote a secret.
+    traceback.print_exception(error)
+    kind = type(error).__name__
+    message = f"The MLS client itself has a fault ({kind}). Reload the page, and please report what the console says."
+    return {"code": "internal-error", "message": message, "details": {"type": kind}}
+
+
+# -- what the worker calls
+
+_bridges: list[Bridge] = []
+
+
+def start(crypto: str, emit: Callable[[Any], None]) -> Any:
+    """Choose the provider and get ready.
+
+    Args:
+        crypto: `auto`, `pyca` or `webjs`.
+        emit: a function of the worker that takes an `EventMessage`.
+
+    Returns:
+        A `Reply` whose value names the provider.
+    """
+
+    def emit_event(name: str, detail: Mapping[str, Any]) -> None:
+        emit(_to_js({"name": name, "detail": {to_camel_case(key): value for key, value in detail.items()}}))
+
+    try:
+        provider = choose_provider(crypto)
+    except MLSError as error:
+        return _to_js({"ok": False, "fault": shapes.fault(error)})
+    _bridges[:] = [Bridge(provider, BrowserTransport(), emit_event)]
+    return _to_js({"ok": True, "value": {"crypto": provider.name}})
+
+
+async def call(method: str, params: Mapping[str, Any], signal: Any) -> Any:
+    """Answer a request.
+
+    Args:
+        params: with the page's names.
+        signal: an `AbortSignal` that ends the network requests of this call.
+    """
+    abort_signal.set(signal)
+    return _to_js(await answer(_bridges[0], method, params))
+
+
+def _to_js(value: Shape) -> Any:
+    import js  # noqa: PLC0415
+    from pyodide.ffi import to_js  # noqa: PLC0415
+
+    # Without `create_pyproxies`, what is no plain value is an error here and not a leak there.
+    return to_js(_with_bigints(value), dict_converter=js.Object.fromEntries, create_pyproxies=False)
+
+
+def _with_bigints(value: Any) -> Any:
+    from pyodide.ffi import JsBigInt  # noqa: PLC0415
+
+    match value:
+        case dict():
+            return {key: _with_bigints(one) for key, one in value.items()}
+        case list():
+            return [_with_bigints(one) for one in value]
+        case Uint64():
+            return JsBigInt(value)
+        case _:
+            return value
