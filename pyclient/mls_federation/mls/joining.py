@@ -15,7 +15,7 @@ from .group_context import GroupContext
 from .key_package import OwnKeyPackage, key_package_ref
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node, signed_leaf
 from .proposal_list import check_members
-from .psk import PSKType, ResumptionPSK, ResumptionPSKUsage
+from .psk import ResumptionPSK, ResumptionPSKUsage
 from .ratchet_tree import RatchetTree, decode_tree
 from .secret_tree import secret_tree
 from .transcript import interim_transcript_hash
@@ -81,12 +81,11 @@ def open_welcome(
         )
     )
     for psk_id in group_secrets.psks:
-        if psk_id.psktype == PSKType.resumption and isinstance(psk_id.psk, ResumptionPSK):
-            if psk_id.psk.usage != ResumptionPSKUsage.application:
-                raise UnsupportedError(
-                    "a Welcome into a group that re-initialises or branches off another",
-                    code="unsupported-welcome",
-                )
+        if isinstance(psk_id.psk, ResumptionPSK) and psk_id.psk.usage != ResumptionPSKUsage.application:
+            raise UnsupportedError(
+                "a Welcome into a group that re-initialises or branches off another",
+                code="unsupported-welcome",
+            )
     psk_secret = combined_psk_secret(crypto, group_secrets.psks, psks)
     welcome_secret = key_schedule.welcome_secret(crypto, group_secrets.joiner_secret, psk_secret)
     info = decrypt_group_info(crypto, welcome_secret, welcome.encrypted_group_info)

@@ -144,10 +144,8 @@ def _receive_private(group: Group, message: PrivateMessage, now: int | None, psk
 
 def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     """An application message of an epoch that has ended (§15.3)."""
-    for place, past in enumerate(group.past_epochs):
-        if past.context.epoch == message.epoch and message.content_type == ContentType.application:
-            break
-    else:
+    past = next((past for past in group.past_epochs if past.context.epoch == message.epoch), None)
+    if past is None or message.content_type != ContentType.application:
         raise EpochError(
             f"a message of epoch {message.epoch}, which has ended; the group is in epoch {group.epoch}",
             section="6",
@@ -164,9 +162,9 @@ def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     opened = unprotect_private(
         group.crypto, past.secrets, past.secret_tree, message, past.context, signature_key_of
     )
-    kept = list(group.past_epochs)
-    kept[place] = replace(past, secret_tree=opened.secret_tree)
-    return _application_message(replace(group, past_epochs=tuple(kept)), opened)
+    spent = replace(past, secret_tree=opened.secret_tree)
+    kept = tuple(spent if epoch is past else epoch for epoch in group.past_epochs)
+    return _application_message(replace(group, past_epochs=kept), opened)
 
 
 def _application_message(after: Group, opened: Unprotected) -> ApplicationMessage:

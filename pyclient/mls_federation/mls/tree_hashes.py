@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 
 from ..codec import Opt, Struct, opaque, replace, select, uint32
 from ..crypto import Crypto
@@ -62,7 +62,9 @@ def subtree_hash(crypto: Crypto, tree: RatchetTree, node: NodeIndex) -> bytes:
     return known
 
 
-def original_tree_hash(crypto: Crypto, tree: RatchetTree, node: NodeIndex, without: Set[int]) -> bytes:
+def original_tree_hash(
+    crypto: Crypto, tree: RatchetTree, node: NodeIndex, without: AbstractSet[int]
+) -> bytes:
     """The tree hash of a subtree as if the leaves `without` had never been added (§7.9)."""
     if not any(is_below(LeafIndex(leaf), node) for leaf in without):
         return subtree_hash(crypto, tree, node)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ..codec import replace
@@ -71,7 +72,7 @@ def encrypt_path(
     index: LeafIndex,
     path: NewPath,
     group_context: bytes,
-    new_leaves: Set[LeafIndex],
+    new_leaves: AbstractSet[LeafIndex],
 ) -> UpdatePath:
     """Seal each path secret to those who need it (§7.6).
 
@@ -125,7 +126,7 @@ def decrypt_path(
     sender: LeafIndex,
     path: UpdatePath,
     group_context: bytes,
-    new_leaves: Set[LeafIndex],
+    new_leaves: AbstractSet[LeafIndex],
     own: LeafIndex,
     private_keys: PrivateKeys,
 ) -> tuple[dict[NodeIndex, KeyPair], bytes]:
@@ -145,7 +146,8 @@ def decrypt_path(
         VerificationError: the ciphertext does not authenticate.
     """
     steps = tree.filtered_direct_path(sender)
-    for step, ((node, beside), sealed) in enumerate(zip(steps, path.nodes, strict=True)):
+    # Everybody but the sender is below exactly one node's copath child.
+    for (node, beside), sealed in zip(steps, path.nodes, strict=True):
         receivers = _receivers(tree, beside, new_leaves)
         if len(receivers) != len(sealed.encrypted_path_secret):
             raise ValidationError(
@@ -161,7 +163,8 @@ def decrypt_path(
         keys = private_keys.get(receiver)
         if keys is not None and keys.public_key == tree.encryption_key(receiver):
             path_secret = crypto.decrypt_with_label(keys, "UpdatePathNode", group_context, ciphertext)
-            return _keys_above(crypto, tree, [place for place, _ in steps[step:]], path_secret)
+            above = [place for place, _ in steps if is_in_subtree(node, place)]
+            return _keys_above(crypto, tree, above, path_secret)
     raise ValidationError(
         "we have no key that the path secret is sealed to", code="no-path-secret", section="7.5"
     )
@@ -207,7 +210,7 @@ def _node_keys(crypto: Crypto, path_secret: bytes) -> KeyPair:
     return crypto.derive_key_pair(crypto.derive_secret(path_secret, "node"))
 
 
-def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: Set[LeafIndex]) -> list[NodeIndex]:
+def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: AbstractSet[LeafIndex]) -> list[NodeIndex]:
     """To whom the path secret above `beside` is sealed."""
     new = {node_of(leaf) for leaf in new_leaves}
     return [node for node in tree.resolution(beside) if node not in new]
