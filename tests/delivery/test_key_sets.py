@@ -10,7 +10,7 @@ import pytest
 
 from mls_delivery.service import Limits
 from mls_federation.codec import replace
-from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme
 from mls_federation.federation import binding, seed
 from mls_federation.federation.manifest import build_key_set, verify_bundle
 from tests.delivery.support import (
@@ -312,6 +312,19 @@ def test_sets_that_break_the_manifest_rule(
     report = response.json()
     assert (report["index"], report["reason"]) == (1, reason)
     assert device.publish() == 0
+
+
+def test_a_suite_goes_by_the_seeds_code_point_alone(
+    provider: CryptoProvider, service: Running, clock: Clock
+) -> None:
+    device = Device.registered(provider, service)
+    good = device.key_set(clock.now, SUITE_2)
+    manifest = replace(good.user_init_key, cipher_suites=(seed.SeedCipherSuite(0x0002),))
+    signed = manifest.encode()[: -2 - len(manifest.signature)]
+    signature = provider.sign(SignatureScheme.ed25519, device.key.private_key, signed)
+    response = device.put(replace(good, user_init_key=replace(manifest, signature=signature)))
+    assert refusal(response) == (400, "invalid-key-set")
+    assert response.json()["reason"] == "bad-manifest"
 
 
 def test_a_client_of_the_seed_gets_the_seeds_bytes(

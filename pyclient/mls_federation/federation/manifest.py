@@ -188,6 +188,8 @@ def _verify_manifest(
     suites = tuple(to_rfc9420(seed_suite) for seed_suite in manifest.cipher_suites)
     if not suites or len(set(suites)) != len(suites):
         raise _bad_manifest("it must name at least one cipher suite, and each once")
+    if any(from_rfc9420(suite) != named for suite, named in zip(suites, manifest.cipher_suites, strict=True)):
+        raise _bad_manifest("it names a cipher suite by RFC 9420's code point where the seed has its own")
     if len(manifest.init_keys) != len(suites):
         raise _bad_manifest("as many init_keys as cipher suites are needed")
     tbs = UserInitKeyTBS(

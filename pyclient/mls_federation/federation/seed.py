@@ -103,7 +103,7 @@ def to_rfc9420(seed_suite: SeedCipherSuite) -> CipherSuite:
     """The RFC 9420 suite that a code point in the seed's messages stands for.
 
     The seed's 0x0000 and 0x0001 are RFC 9420's 0x0002 and 0x0001; every other code point is RFC 9420's own.
-    (0x0002 in a seed's message would name the same suite as 0x0000: it is refused by `manifest.verify`.)
+    (0x0002 in a seed's message would name the same suite as 0x0000: `manifest` refuses it.)
     """
     return _TO_RFC9420.get(seed_suite) or CipherSuite(seed_suite)
 
