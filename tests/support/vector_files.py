@@ -89,7 +89,7 @@ def find_data_file(name: str, folders: Iterator[Path]) -> Path:
         if (folder / name).is_file():
             return folder / name
         looked_at.append(str(folder))
-    message = f"{name} was not found; looked in {', '.join(looked_at)}"
+    message = f"{name} was not found; looked in {', '.join(looked_at) or 'no folder: none is named'}"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
@@ -97,7 +97,7 @@ def find_data_file(name: str, folders: Iterator[Path]) -> Path:
 
 @functools.cache
 def _octets(family: str) -> bytes:
-    path = find_data_file(f"{family}.json", _folders())
+    path = find_data_file(f"{family}.json", folders())
     octets = path.read_bytes()
     found = hashlib.sha256(octets).hexdigest()
     if found != SHA256[family]:
@@ -105,7 +105,8 @@ def _octets(family: str) -> bytes:
     return octets
 
 
-def _folders() -> Iterator[Path]:
+def folders() -> Iterator[Path]:
+    """Where the files are looked for, in this order; the last is filled when it is asked for."""
     named = os.environ.get("MLS_TEST_VECTORS")
     if named:
         yield Path(named)

@@ -54,7 +54,13 @@ class Context:
         return plaintext
 
     def export(self, exporter_context: bytes, length: int) -> bytes:
-        """A secret of `length` octets bound to `exporter_context` (Context.Export, §5.3). Secret."""
+        """A secret of `length` octets bound to `exporter_context` (Context.Export, §5.3). Secret.
+
+        Raises:
+            UsageError: the KDF cannot give that much.
+        """
+        if not 0 <= length <= 0xFFFF:
+            raise UsageError(f"HKDF cannot give {length} octets")
         return _labeled_expand(
             self.suite.hash, self.suite.hpke_suite_id, self.exporter_secret, b"sec", exporter_context, length
         )

@@ -27,10 +27,10 @@ def expand(hash_name: str, prk: bytes, info: bytes, length: int) -> bytes:
     """HKDF-Expand: `length` octets bound to `info`. Secret.
 
     Raises:
-        UsageError: more than 255 blocks of the hash were asked for.
+        UsageError: more than 255 blocks of the hash were asked for, or less than nothing.
     """
     output = block = hmac.digest(prk, info + b"\x01", hash_name)
-    if length > 255 * len(block):
+    if not 0 <= length <= 255 * len(block):
         raise UsageError(f"HKDF cannot give {length} octets")
     counter = 2
     while len(output) < length:

@@ -98,7 +98,7 @@ class Crypto:
         Raises:
             UsageError: `length` does not fit a uint16, or the KDF cannot give that much.
         """
-        info = KDFLabel(length=length, label=_PREFIX + label.encode("ascii"), context=context).encode()
+        info = KDFLabel(length=length, label=_PREFIX + _ascii(label), context=context).encode()
         return kdf.expand(self.suite.hash, secret, info, length)
 
     def derive_secret(self, secret: bytes, label: str) -> bytes:
@@ -115,7 +115,7 @@ class Crypto:
         Args:
             label: the whole label, such as "MLS 1.0 KeyPackage Reference".
         """
-        return self.hash(RefHashInput(label=label.encode("ascii"), value=value).encode())
+        return self.hash(RefHashInput(label=_ascii(label), value=value).encode())
 
     def sign_with_label(self, private_key: bytes, label: str, content: bytes) -> bytes:
         """Sign `content` for one purpose (SignWithLabel, §5.1.2)."""
@@ -145,7 +145,7 @@ class Crypto:
         Raises:
             ValidationError: code `invalid-public-key`.
         """
-        info = EncryptContext(label=_PREFIX + label.encode("ascii"), context=context).encode()
+        info = EncryptContext(label=_PREFIX + _ascii(label), context=context).encode()
         kem_output, ciphertext = hpke.seal(self.provider, self.suite, public_key, info, b"", plaintext)
         return HPKECiphertext(kem_output=kem_output, ciphertext=ciphertext)
 
@@ -158,7 +158,7 @@ class Crypto:
             VerificationError: it does not authenticate.
             ValidationError: code `invalid-public-key`: the encapsulated key is none.
         """
-        info = EncryptContext(label=_PREFIX + label.encode("ascii"), context=context).encode()
+        info = EncryptContext(label=_PREFIX + _ascii(label), context=context).encode()
         return hpke.open_(
             self.provider, self.suite, ciphertext.kem_output, key_pair, info, b"", ciphertext.ciphertext
         )
@@ -199,7 +199,7 @@ def crypto(provider: CryptoProvider, cipher_suite: int) -> Crypto:
 
 def sign_content(label: str, content: bytes) -> bytes:
     """The octets that SignWithLabel signs."""
-    return SignContent(label=_PREFIX + label.encode("ascii"), content=content).encode()
+    return SignContent(label=_PREFIX + _ascii(label), content=content).encode()
 
 
 def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) -> hpke.KeyPair:
@@ -222,3 +222,10 @@ def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) ->
     return hpke.KeyPair(
         private_key=private_key, public_key=provider.signature_public_key(scheme, private_key)
     )
+
+
+def _ascii(label: str) -> bytes:
+    try:
+        return label.encode("ascii")
+    except UnicodeEncodeError:
+        raise UsageError("a label is ASCII") from None

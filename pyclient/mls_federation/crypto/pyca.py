@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ..errors import UsageError, ValidationError, VerificationError
+from ..errors import UnsupportedError, UsageError, ValidationError, VerificationError
 from .provider import SignedMessage
 from .suites import AEAD, KEM, CipherSuite, SignatureScheme, parameters
 
@@ -54,7 +54,7 @@ class PycaProvider:
         try:
             probe = parameters(cipher_suite)
             self.dh_public_key(probe.kem, b"\x01" * probe.kem.Nsk)
-        except (UnsupportedAlgorithm, UsageError):
+        except (UnsupportedAlgorithm, UnsupportedError, UsageError):
             return False
         return True
 

@@ -145,7 +145,7 @@ def _suite(
     return cipher_suite, SuiteParameters(cipher_suite, kem, kdf, aead, signature_scheme)
 
 
-_SUITES = dict(
+_SUITES: dict[int, SuiteParameters] = dict(
     [
         _suite(
             CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519,
@@ -206,7 +206,7 @@ def parameters(cipher_suite: int) -> SuiteParameters:
     Raises:
         UnsupportedError: it is none of the seven.
     """
-    found = _SUITES.get(CipherSuite(cipher_suite))
+    found = _SUITES.get(cipher_suite)
     if found is None:
         raise UnsupportedError(
             f"cipher suite 0x{cipher_suite:04x} is not one that we know", code="unknown-cipher-suite"

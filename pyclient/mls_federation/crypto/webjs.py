@@ -85,15 +85,14 @@ class WebJSProvider:
         return opened.to_bytes()
 
     def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
-        _check_kem_private(kem, private_key)
-        public_key = self._primitives.dhPublicKey(kem.name, self._to_js(private_key))
+        public_key = self._primitives.dhPublicKey(kem.name, self._to_js(_kem_private(kem, private_key)))
         if public_key is None:
             raise UsageError(f"not a private key of {kem.name}")
         return public_key.to_bytes()
 
     def dh(self, kem: KEM, private_key: bytes, public_key: bytes) -> bytes:
-        _check_kem_private(kem, private_key)
-        shared = self._primitives.dh(kem.name, self._to_js(private_key), self._to_js(public_key))
+        js = self._to_js
+        shared = self._primitives.dh(kem.name, js(_kem_private(kem, private_key)), js(public_key))
         if shared is None:
             raise ValidationError(
                 "the peer's public key is no usable point of the curve", code="invalid-public-key"
@@ -101,15 +100,15 @@ class WebJSProvider:
         return shared.to_bytes()
 
     def signature_public_key(self, scheme: SignatureScheme, private_key: bytes) -> bytes:
-        _check_signature_private(scheme, private_key)
-        public_key = self._primitives.signaturePublicKey(scheme.name, self._to_js(private_key))
+        checked = _signature_private(scheme, private_key)
+        public_key = self._primitives.signaturePublicKey(scheme.name, self._to_js(checked))
         if public_key is None:
             raise UsageError(f"not a private key of {scheme.name}")
         return public_key.to_bytes()
 
     def sign(self, scheme: SignatureScheme, private_key: bytes, message: bytes) -> bytes:
-        _check_signature_private(scheme, private_key)
-        signature = self._primitives.sign(scheme.name, self._to_js(private_key), self._to_js(message))
+        checked = _signature_private(scheme, private_key)
+        signature = self._primitives.sign(scheme.name, self._to_js(checked), self._to_js(message))
         if signature is None:
             raise UsageError(f"not a private key of {scheme.name}")
         return signature.to_bytes()
@@ -129,18 +128,27 @@ def _check_aead(aead: AEAD, key: bytes, nonce: bytes) -> None:
         raise UsageError(f"{aead.name} needs a key of {aead.Nk} and a nonce of {aead.Nn} octets")
 
 
-def _check_kem_private(kem: KEM, private_key: bytes) -> None:
+def _kem_private(kem: KEM, private_key: bytes) -> bytes:
+    order = KEM_ORDERS.get(kem)
+    if order is not None:
+        return _scalar(order, private_key, kem.name)
     if len(private_key) != kem.Nsk:
         raise UsageError(f"a private key of {kem.name} has {kem.Nsk} octets")
-    order = KEM_ORDERS.get(kem)
-    if order is not None and not 0 < int.from_bytes(private_key, "big") < order:
-        raise UsageError(f"not a private key of {kem.name}")
+    return private_key
 
 
-def _check_signature_private(scheme: SignatureScheme, private_key: bytes) -> None:
+def _signature_private(scheme: SignatureScheme, private_key: bytes) -> bytes:
     order = SIGNATURE_ORDERS.get(scheme)
-    size = _EDDSA_SEED_SIZES.get(scheme) if order is None else scalar_size(order)
-    if len(private_key) != size:
+    if order is not None:
+        return _scalar(order, private_key, scheme.name)
+    if len(private_key) != _EDDSA_SEED_SIZES.get(scheme):
         raise UsageError(f"not a private key of {scheme.name}")
-    if order is not None and not 0 < int.from_bytes(private_key, "big") < order:
-        raise UsageError(f"not a private key of {scheme.name}")
+    return private_key
+
+
+def _scalar(order: int, private_key: bytes, name: str) -> bytes:
+    """A scalar of a NIST curve at its full size: its leading zeros may be missing, and noble wants them."""
+    size = scalar_size(order)
+    if len(private_key) > size or not 0 < int.from_bytes(private_key, "big") < order:
+        raise UsageError(f"not a private key of {name}")
+    return private_key.rjust(size, b"\x00")
