@@ -40,6 +40,7 @@ CLOSE_BAD_CURSOR = 4409
 _LABEL_PREFIX = b"MLS Federation 1.0 "
 _PROBLEM_PREFIX = "urn:mls-federation:error:"
 _MAX_IDENTITY_SIZE = 255
+_MAX_CONTAINERS = 200  # arrays and objects in one document
 _DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -408,9 +409,12 @@ def service_error(status: int, body: bytes) -> ServiceError:
 
 
 def _json_object(data: bytes, name: str) -> dict[str, Any]:
+    # What is nested deeper than the stack of WebAssembly overflows it, which ends a browser's interpreter for good.
+    if data.count(b"[") + data.count(b"{") > _MAX_CONTAINERS:
+        raise DecodeError("this JSON has too many arrays and objects", struct=name, field="(start)", offset=0)
     try:
         document = json.loads(data)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise DecodeError("this is not JSON", struct=name, field="(start)", offset=0) from None
     if not isinstance(document, dict):
         raise DecodeError("this is not a JSON object", struct=name, field="(start)", offset=0)
