@@ -200,8 +200,6 @@ def _start(name: str, command: Sequence[str | Path], log: Path) -> Process:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal reaches us alone, and we end the others in order.
-            start_new_session=True,
         )
     return Process(name, popen, log)
 

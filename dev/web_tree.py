@@ -155,8 +155,6 @@ def _layout() -> dict[str, Path | bytes]:
     for wheel in _wheels():
         files[f"{_MODULE}/wheels/{wheel.name}"] = wheel
 
-    if not (WEB / "demo" / "index.html").is_file():
-        del files["index.html"]
     for path, source_file in files.items():
         if isinstance(source_file, Path) and not source_file.is_file():
             raise SetupError(f"{source_file.relative_to(ROOT)} is missing; it is served as /{path}.")

@@ -12,6 +12,8 @@ self.onmessage = async ({ data: { pyodide: pyodideFolder, wheels, primitives, ar
       stdout: (line) => self.postMessage({ line }),
       stderr: (line) => self.postMessage({ line }),
     });
+    // After a fatal error nothing that was awaited ever ends.
+    pyodide._api.on_fatal = (error) => self.postMessage({ error: `the interpreter died: ${error}` });
     const { loadPrimitives } = await import(primitives);
     pyodide.registerJsModule("mls_primitives", await loadPrimitives());
 
