@@ -1,7 +1,18 @@
 """The MLS engine (RFC 9420): bytes in, bytes and new states out. It does no I/O and reads no clock."""
 
-from .committing import PendingCommit, add, commit, pre_shared_key, propose, propose_update, remove
+from .committing import (
+    PendingCommit,
+    add,
+    change_extensions,
+    commit,
+    pre_shared_key,
+    propose,
+    propose_update,
+    reinit,
+    remove,
+)
 from .epoch import PSKLookup, psk_lookup
+from .external import join_by_external_commit, propose_from_outside, propose_to_be_added
 from .framing import (
     MLSMessage,
     PrivateMessage,
@@ -13,12 +24,15 @@ from .framing import (
 from .group import Group, Member, Sent, create_group, export_secret, group_info, send_application_data
 from .joining import find_key_package, join
 from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_package_ref, verify_key_package
+from .public_group import Followed, PublicGroup, follow, observe
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
+from .resumption import branch, reinitialize
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
     "ApplicationMessage",
     "CommitMessage",
+    "Followed",
     "Group",
     "GroupInfo",
     "KeyPackage",
@@ -29,6 +43,7 @@ __all__ = [
     "PendingCommit",
     "PrivateMessage",
     "ProposalMessage",
+    "PublicGroup",
     "PublicMessage",
     "Received",
     "RemovedMessage",
@@ -36,21 +51,30 @@ __all__ = [
     "Welcome",
     "WireFormat",
     "add",
+    "branch",
+    "change_extensions",
     "commit",
     "create_group",
     "create_key_package",
     "decode_message",
     "export_secret",
     "find_key_package",
+    "follow",
     "group_info",
     "join",
+    "join_by_external_commit",
     "key_package_ref",
     "mls_message",
+    "observe",
     "pre_shared_key",
     "propose",
+    "propose_from_outside",
+    "propose_to_be_added",
     "propose_update",
     "psk_lookup",
     "receive",
+    "reinit",
+    "reinitialize",
     "remove",
     "send_application_data",
     "verify_key_package",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..codec import replace as replace_fields
-from ..crypto import Crypto
+from ..crypto import CipherSuite, Crypto
 from ..errors import UsageError
 from .commit import Commit, ProposalOrRef, by_reference, by_value
 from .epoch import (
@@ -19,6 +19,7 @@ from .epoch import (
     transition,
     with_resumption,
 )
+from .extensions import Extension
 from .framing import (
     AuthenticatedContent,
     ContentType,
@@ -31,13 +32,22 @@ from .framing import (
     proposal_ref,
     sign_content,
 )
-from .group import Group, OwnUpdate, ReceivedProposal, Sent, group_info
+from .group import Group, OwnUpdate, ReceivedProposal, Sent, check_open, group_info
 from .key_package import KeyPackage, key_package_ref
-from .nodes import LeafNode, LeafNodeSource, sign_leaf_node
+from .nodes import LeafNode, LeafNodeSource, ProtocolVersion, sign_leaf_node
 from .proposal_list import Applied, SentProposal, apply_proposals, path_required
-from .proposals import Add, PreSharedKey, Proposal, Remove, Update, proposal
+from .proposals import (
+    Add,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ReInit,
+    Remove,
+    Update,
+    proposal,
+)
 from .protection import authenticate, framed_content, protect_private, protect_public
-from .psk import PreSharedKeyID
+from .psk import PreSharedKeyID, ResumptionPSKUsage
 from .tree_math import LeafIndex
 from .treekem import NewPath, encrypt_path, path_secret_for, renew_path
 from .welcome import EncryptedGroupSecrets, GroupSecrets, PathSecret, Welcome, encrypt_group_info
@@ -50,7 +60,7 @@ class PendingCommit:
     Attributes:
         group: the group in the new epoch.
         sent_from: the group in the old epoch, less the key that the commit was encrypted with: the state to go on
-            from if the commit is not accepted.
+            from if the commit is not accepted. None if we are to join by the commit.
         message: the commit, for the members of the old epoch. An encoded MLSMessage.
         welcome: for the new members; None if there are none. An encoded MLSMessage.
         added: the new members' leaves.
@@ -58,7 +68,7 @@ class PendingCommit:
     """
 
     group: Group
-    sent_from: Group
+    sent_from: Group | None
     message: bytes
     welcome: bytes | None
     added: tuple[LeafIndex, ...]
@@ -78,6 +88,22 @@ def remove(leaf: LeafIndex) -> Proposal:
 def pre_shared_key(psk_id: PreSharedKeyID) -> Proposal:
     """A proposal to use a PSK."""
     return proposal(PreSharedKey(psk=psk_id))
+
+
+def change_extensions(extensions: Sequence[Extension]) -> Proposal:
+    """A proposal to replace all extensions of the GroupContext."""
+    return proposal(GroupContextExtensions(extensions=tuple(extensions)))
+
+
+def reinit(group_id: bytes, cipher_suite: CipherSuite, extensions: Sequence[Extension] = ()) -> Proposal:
+    """A proposal to end the group and begin anew (`resumption.reinitialize`). It is committed alone."""
+    body = ReInit(
+        group_id=group_id,
+        version=ProtocolVersion.mls10,
+        cipher_suite=cipher_suite,
+        extensions=tuple(extensions),
+    )
+    return proposal(body)
 
 
 def propose(
@@ -109,6 +135,7 @@ def commit(
     path: bool = True,
     psks: PSKLookup = no_psks,
     wire_format: WireFormat = WireFormat.mls_private_message,
+    resuming: ResumptionPSKUsage | None = None,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
@@ -116,11 +143,14 @@ def commit(
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         path: renew our own keys too, even where the proposals do not call for it.
         psks: finds the PSKs that the proposals name.
+        resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
 
     Raises:
+        StateError: code `group-ended`: the group is to begin anew.
         ValidationError: the proposals are not valid together; the code names the rule.
         UsageError: one of them is an Update: those are proposed, and committed by others.
     """
+    check_open(group)
     crypto, committer = group.crypto, group.own_leaf
     if any(isinstance(body.proposal, Update) for body in proposals):
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
@@ -129,7 +159,7 @@ def commit(
     listed: list[ProposalOrRef] = [by_reference(ref) for ref, _ in received]
     listed += [by_value(body) for body in proposals]
     sent = [SentProposal(item.proposal, item.sender) for _, item in received] + own
-    applied = apply_proposals(crypto, group.context, group.tree, committer, sent, now)
+    applied = apply_proposals(crypto, group.context, group.tree, committer, sent, now, resuming)
 
     new_path = None
     if path or path_required(sent):
@@ -158,7 +188,9 @@ def commit(
     )
     signature = sign_content(crypto, group.signature_key, wire_format, content, group.context)
     reached = transition(
-        group,
+        crypto,
+        group.interim_transcript_hash,
+        group.secrets.init_secret,
         provisional,
         wire_format,
         content,
@@ -172,13 +204,8 @@ def commit(
     sent_from, message = _protect(
         group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth)
     )
-    after = enter(
-        sent_from,
-        reached,
-        applied.tree,
-        {} if new_path is None else new_path.private_keys,
-        group.signature_key,
-    )
+    private_keys = {} if new_path is None else new_path.private_keys
+    after = enter(sent_from, reached, applied.tree, private_keys, group.signature_key, applied.reinit)
     return PendingCommit(
         group=after,
         sent_from=sent_from,
@@ -190,6 +217,7 @@ def commit(
 
 
 def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_format: WireFormat) -> Sent:
+    check_open(group)
     content = framed_content(group.context, member(group.own_leaf), ContentType.proposal, body, b"")
     signed = authenticate(group.crypto, group.signature_key, wire_format, content, group.context)
     after, message = _protect(group, signed)
@@ -271,9 +299,11 @@ def _welcome(
 __all__ = [
     "PendingCommit",
     "add",
+    "change_extensions",
     "commit",
     "pre_shared_key",
     "propose",
     "propose_update",
+    "reinit",
     "remove",
 ]

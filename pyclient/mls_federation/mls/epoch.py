@@ -10,16 +10,17 @@ from ..crypto import Crypto, KeyPair
 from ..errors import ValidationError
 from . import key_schedule
 from .extensions import Extension
-from .framing import ContentType, FramedContent, WireFormat
+from .framing import FramedContent, WireFormat
 from .group import MAX_PAST_EPOCHS, Group, PastEpoch
 from .group_context import GroupContext
 from .key_schedule import EpochSecrets
+from .proposals import ReInit
 from .psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
 from .ratchet_tree import RatchetTree
 from .secret_tree import secret_tree
 from .transcript import confirmed_transcript_hash, interim_transcript_hash
 from .tree_hashes import tree_hash
-from .tree_math import NodeIndex
+from .tree_math import LeafIndex, NodeIndex
 
 # Finds the secret of a PSK; None if it is not known.
 PSKLookup = Callable[[PreSharedKeyID], bytes | None]
@@ -79,8 +80,6 @@ def combined_psk_secret(crypto: Crypto, psks: Sequence[PreSharedKeyID], look_up:
             raise ValidationError(
                 "a commit uses a PSK that we do not have", code="unknown-psk", section="12.4.2"
             )
-        if len(psk_id.psk_nonce) != crypto.Nh:
-            raise ValidationError("a PSK whose nonce has the wrong size", code="bad-psk-nonce", section="8.4")
         found.append((psk_id, secret))
     return psk_secret(crypto, found)
 
@@ -98,7 +97,9 @@ def provisional_context(
 
 
 def transition(
-    group: Group,
+    crypto: Crypto,
+    interim: bytes,
+    init_secret: bytes,
     provisional: GroupContext,
     wire_format: WireFormat,
     commit: FramedContent,
@@ -109,19 +110,16 @@ def transition(
     """The key schedule of the new epoch (§8).
 
     Args:
+        interim: the old epoch's interim transcript hash.
+        init_secret: the old epoch's, or that of an external commit. Secret.
         provisional: from `provisional_context`.
         commit: the signed commit.
         psks: the `psk_secret`. Secret.
     """
-    crypto = group.crypto
-    if commit.content_type != ContentType.commit:
-        raise ValidationError("an epoch begins with a commit", code="not-a-commit", section="12.4")
-    confirmed = confirmed_transcript_hash(
-        crypto, group.interim_transcript_hash, wire_format, commit, signature
-    )
+    confirmed = confirmed_transcript_hash(crypto, interim, wire_format, commit, signature)
     context = replace_fields(provisional, confirmed_transcript_hash=confirmed)
     encoded = context.encode()
-    joiner = key_schedule.joiner_secret(crypto, group.secrets.init_secret, commit_secret, encoded)
+    joiner = key_schedule.joiner_secret(crypto, init_secret, commit_secret, encoded)
     secrets = key_schedule.epoch_secrets(crypto, joiner, psks, encoded)
     return Transition(
         context=context,
@@ -132,12 +130,40 @@ def transition(
     )
 
 
+def begin(
+    crypto: Crypto,
+    context: GroupContext,
+    secrets: EpochSecrets,
+    confirmation_tag: bytes,
+    tree: RatchetTree,
+    own_leaf: LeafIndex,
+    private_keys: Mapping[NodeIndex, KeyPair],
+    signature_key: bytes,
+) -> Group:
+    """A member's state at the beginning of an epoch."""
+    return Group(
+        crypto=crypto,
+        context=context,
+        tree=tree,
+        own_leaf=own_leaf,
+        signature_key=signature_key,
+        private_keys=private_keys,
+        secrets=replace(secrets, encryption_secret=b""),
+        secret_tree=secret_tree(secrets.encryption_secret, tree.leaf_count),
+        interim_transcript_hash=interim_transcript_hash(
+            crypto, context.confirmed_transcript_hash, confirmation_tag
+        ),
+        confirmation_tag=confirmation_tag,
+    )
+
+
 def enter(
     group: Group,
     reached: Transition,
     tree: RatchetTree,
     private_keys: Mapping[NodeIndex, KeyPair],
     signature_key: bytes,
+    reinit: ReInit | None,
 ) -> Group:
     """The group in the new epoch. Keys of nodes that have changed are left behind."""
     kept = {
@@ -152,7 +178,6 @@ def enter(
         context=group.context,
         secrets=replace(
             group.secrets,
-            encryption_secret=b"",
             exporter_secret=b"",
             external_secret=b"",
             confirmation_key=b"",
@@ -162,18 +187,14 @@ def enter(
         secret_tree=group.secret_tree,
         signature_keys={index: leaf.signature_key for index, leaf in group.tree.members()},
     )
-    return Group(
-        crypto=group.crypto,
-        context=reached.context,
-        tree=tree,
-        own_leaf=group.own_leaf,
-        signature_key=signature_key,
-        private_keys=kept,
-        secrets=replace(reached.secrets, encryption_secret=b""),
-        secret_tree=secret_tree(reached.secrets.encryption_secret, tree.leaf_count),
-        interim_transcript_hash=interim_transcript_hash(
-            group.crypto, reached.context.confirmed_transcript_hash, reached.confirmation_tag
-        ),
-        confirmation_tag=reached.confirmation_tag,
-        past_epochs=(*group.past_epochs, past)[-MAX_PAST_EPOCHS:],
+    after = begin(
+        group.crypto,
+        reached.context,
+        reached.secrets,
+        reached.confirmation_tag,
+        tree,
+        group.own_leaf,
+        kept,
+        signature_key,
     )
+    return replace(after, past_epochs=(*group.past_epochs, past)[-MAX_PAST_EPOCHS:], reinit=reinit)

@@ -231,7 +231,9 @@ def member(leaf_index: int) -> Sender:
     return Sender(sender_type=SenderType.member, index=leaf_index)
 
 
-def content_tbs(wire_format: WireFormat, content: FramedContent, context: GroupContext) -> FramedContentTBS:
+def content_tbs(
+    wire_format: WireFormat, content: FramedContent, context: GroupContext | None
+) -> FramedContentTBS:
     """What the signature of `content` covers; outsiders sign without the context, which they may not know."""
     inside = content.sender.sender_type in (SenderType.member, SenderType.new_member_commit)
     return FramedContentTBS(
@@ -247,9 +249,13 @@ def sign_content(
     signature_key: bytes,
     wire_format: WireFormat,
     content: FramedContent,
-    context: GroupContext,
+    context: GroupContext | None,
 ) -> bytes:
-    """The signature of a message (§6.1)."""
+    """The signature of a message (§6.1).
+
+    Args:
+        context: of its epoch; senders from outside who only propose need not know it.
+    """
     tbs = content_tbs(wire_format, content, context).encode()
     return crypto.sign_with_label(signature_key, "FramedContentTBS", tbs)
 

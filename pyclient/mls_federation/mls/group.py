@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..crypto import CipherSuite, Crypto, KeyPair
-from ..errors import ValidationError
+from ..errors import StateError, ValidationError
 from . import key_schedule
 from .extensions import Extension, ExtensionType, ExternalPub
-from .framing import ContentType, Sender, SenderType, WireFormat, member, mls_message
+from .framing import ContentType, Sender, WireFormat, member, mls_message
 from .group_context import GroupContext
 from .key_package import OwnKeyPackage
 from .key_schedule import EpochSecrets
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node
-from .proposals import Proposal
+from .proposals import Proposal, ReInit
 from .protection import authenticate, framed_content, protect_private
 from .ratchet_tree import RatchetTree, encode_tree, new_tree
 from .secret_tree import SecretTree, secret_tree
@@ -84,6 +84,7 @@ class Group:
         proposals: received in this epoch, by ProposalRef.
         own_updates: the keys of our own among them, by ProposalRef. Secret.
         past_epochs: the latest last.
+        reinit: what the group is to begin anew as. It is at its end then, and nothing more can be sent in it.
     """
 
     crypto: Crypto
@@ -99,6 +100,7 @@ class Group:
     proposals: Mapping[bytes, ReceivedProposal] = field(default_factory=dict)
     own_updates: Mapping[bytes, OwnUpdate] = field(default_factory=dict, repr=False)
     past_epochs: tuple[PastEpoch, ...] = field(default=(), repr=False)
+    reinit: ReInit | None = None
 
     @property
     def group_id(self) -> bytes:
@@ -129,16 +131,6 @@ class Group:
     def epoch_authenticator(self) -> bytes:
         """Equal for all members who agree on the group's state and history; may be shown (§8.7)."""
         return self.secrets.epoch_authenticator
-
-    def signature_key_of(self, sender: Sender) -> bytes:
-        """The public key that a sender of this epoch signs with.
-
-        Raises:
-            ValidationError: code `not-a-member`, or `unknown-sender` for senders from outside.
-        """
-        if sender.sender_type != SenderType.member or sender.index is None:
-            raise ValidationError("a message from outside the group", code="unknown-sender", section="6.1")
-        return self.tree.member(LeafIndex(sender.index)).signature_key
 
 
 @dataclass(frozen=True)
@@ -183,7 +175,7 @@ def create_group(
         own_leaf=LeafIndex(0),
         signature_key=own.signature_key,
         private_keys={node_of(LeafIndex(0)): own.encryption_key},
-        secrets=secrets,
+        secrets=replace(secrets, encryption_secret=b""),
         secret_tree=secret_tree(secrets.encryption_secret, tree.leaf_count),
         interim_transcript_hash=interim_transcript_hash(crypto, b"", tag),
         confirmation_tag=tag,
@@ -201,7 +193,9 @@ def send_application_data(
 
     Raises:
         ValidationError: code `proposals-pending`: §12.4: proposals were received, so a commit must come first.
+        StateError: code `group-ended`: the group is to begin anew.
     """
+    check_open(group)
     if group.proposals:
         raise ValidationError(
             "proposals are pending: commit them before sending application data",
@@ -216,6 +210,18 @@ def send_application_data(
     )
     tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed, padding)
     return Sent(replace(group, secret_tree=tree), mls_message(message).encode())
+
+
+def check_open(group: Group) -> None:
+    """§12.4.2: after a ReInit nothing more is sent in the group.
+
+    Raises:
+        StateError: code `group-ended`.
+    """
+    if group.reinit is not None:
+        raise StateError(
+            "the group has ended, and is to begin anew with other parameters", code="group-ended"
+        )
 
 
 def export_secret(group: Group, label: str, context: bytes, length: int) -> bytes:

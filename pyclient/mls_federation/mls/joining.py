@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..crypto import Crypto, KeyPair
 from ..errors import UnsupportedError, ValidationError
 from . import key_schedule
-from .epoch import PSKLookup, combined_psk_secret, no_psks
+from .epoch import PSKLookup, begin, combined_psk_secret, no_psks, with_resumption
 from .extensions import ExtensionType, check_extensions_unique, find_extension
 from .group import Group
 from .group_context import GroupContext
@@ -17,8 +17,7 @@ from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_nod
 from .proposal_list import check_members
 from .psk import ResumptionPSK, ResumptionPSKUsage
 from .ratchet_tree import RatchetTree, decode_tree
-from .secret_tree import secret_tree
-from .transcript import interim_transcript_hash
+from .resumption import check_resumed
 from .tree_hashes import check_unmerged_leaves, tree_hash, verify_parent_hashes
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .treekem import keys_from_path_secret
@@ -65,7 +64,6 @@ def open_welcome(
         ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`.
         VerificationError: it does not authenticate.
         DecodeError: what was sealed is malformed.
-        UnsupportedError: it is for a group that re-initialises or branches off another.
     """
     package = own.key_package
     if welcome.cipher_suite != package.cipher_suite or crypto.suite.cipher_suite != package.cipher_suite:
@@ -80,12 +78,6 @@ def open_welcome(
             own.init_key, "Welcome", welcome.encrypted_group_info, sealed.encrypted_group_secrets
         )
     )
-    for psk_id in group_secrets.psks:
-        if isinstance(psk_id.psk, ResumptionPSK) and psk_id.psk.usage != ResumptionPSKUsage.application:
-            raise UnsupportedError(
-                "a Welcome into a group that re-initialises or branches off another",
-                code="unsupported-welcome",
-            )
     psk_secret = combined_psk_secret(crypto, group_secrets.psks, psks)
     welcome_secret = key_schedule.welcome_secret(crypto, group_secrets.joiner_secret, psk_secret)
     info = decrypt_group_info(crypto, welcome_secret, welcome.encrypted_group_info)
@@ -100,6 +92,7 @@ def join(
     now: int | None,
     tree: RatchetTree | None = None,
     psks: PSKLookup = no_psks,
+    old: Group | None = None,
 ) -> Group:
     """Join the group that a Welcome is for. Every check of §12.4.3.1 is made; the KeyPackage is used up.
 
@@ -107,6 +100,7 @@ def join(
         now: Unix seconds, for the lifetimes of leaves; None leaves them unchecked.
         tree: the ratchet tree, if the Welcome does not bring it.
         psks: finds the PSKs that the Welcome names.
+        old: the group that this one is to come out of, by re-initialisation or as a branch.
 
     Raises:
         ValidationError: the code names the rule that is broken; `no-tree`: there is no ratchet tree.
@@ -114,17 +108,11 @@ def join(
         DecodeError: it is malformed.
         UnsupportedError: it asks for what we cannot do.
     """
-    opened = open_welcome(crypto, welcome, own, psks)
+    opened = open_welcome(crypto, welcome, own, psks if old is None else with_resumption(old, psks))
     info, context = opened.group_info, opened.group_info.group_context
-    _check_context(crypto, info)
-    check_extensions_unique(info.extensions)
-    encoded_tree = find_extension(info.extensions, ExtensionType.ratchet_tree)
-    if encoded_tree is not None:
-        tree = decode_tree(encoded_tree)
-    if tree is None:
-        raise ValidationError("no ratchet tree came with the Welcome", code="no-tree", section="12.4.3.1")
-    verify_group_info(crypto, tree.member(LeafIndex(info.signer)).signature_key, info)
-    verify_tree(crypto, tree, context, now)
+    check_context(crypto, info)
+    tree = verified_tree(crypto, info, tree, now)
+    _check_resumption(old, opened, tree)
 
     own_leaf = _find_leaf(tree, own.key_package.leaf_node)
     private_keys: dict[NodeIndex, KeyPair] = {node_of(own_leaf): own.encryption_key}
@@ -138,20 +126,27 @@ def join(
     key_schedule.verify_confirmation_tag(
         crypto, secrets.confirmation_key, context.confirmed_transcript_hash, info.confirmation_tag
     )
-    return Group(
-        crypto=crypto,
-        context=context,
-        tree=tree,
-        own_leaf=own_leaf,
-        signature_key=own.signature_key,
-        private_keys=private_keys,
-        secrets=secrets,
-        secret_tree=secret_tree(secrets.encryption_secret, tree.leaf_count),
-        interim_transcript_hash=interim_transcript_hash(
-            crypto, context.confirmed_transcript_hash, info.confirmation_tag
-        ),
-        confirmation_tag=info.confirmation_tag,
+    return begin(
+        crypto, context, secrets, info.confirmation_tag, tree, own_leaf, private_keys, own.signature_key
     )
+
+
+def verified_tree(crypto: Crypto, info: GroupInfo, tree: RatchetTree | None, now: int | None) -> RatchetTree:
+    """The tree of a GroupInfo, with its signature and the tree verified (§12.4.3).
+
+    Raises:
+        ValidationError: code `no-tree`, or a rule that the tree breaks.
+        VerificationError: a signature does not fit.
+        DecodeError: the `ratchet_tree` extension is malformed.
+    """
+    data = find_extension(info.extensions, ExtensionType.ratchet_tree)
+    if data is not None:
+        tree = decode_tree(data)
+    if tree is None:
+        raise ValidationError("no ratchet tree came with the GroupInfo", code="no-tree", section="12.4.3")
+    verify_group_info(crypto, tree.member(LeafIndex(info.signer)).signature_key, info)
+    verify_tree(crypto, tree, info.group_context, now)
+    return tree
 
 
 def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, now: int | None) -> None:
@@ -175,7 +170,13 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, now: i
     crypto.verify_all([signed_leaf(leaf, context.group_id, index) for index, leaf in members])
 
 
-def _check_context(crypto: Crypto, info: GroupInfo) -> None:
+def check_context(crypto: Crypto, info: GroupInfo) -> None:
+    """Whether a GroupInfo is of our suite and version.
+
+    Raises:
+        UnsupportedError: code `unsupported-version`.
+        ValidationError: code `wrong-cipher-suite`, `duplicate-extension`.
+    """
     context = info.group_context
     if context.version != ProtocolVersion.mls10:
         raise UnsupportedError(
@@ -186,6 +187,28 @@ def _check_context(crypto: Crypto, info: GroupInfo) -> None:
             "the group's cipher suite is not its Welcome's", code="wrong-cipher-suite", section="12.4.3.1"
         )
     check_extensions_unique(context.extensions)
+    check_extensions_unique(info.extensions)
+
+
+def _check_resumption(old: Group | None, opened: OpenedWelcome, tree: RatchetTree) -> None:
+    """§12.4.3.1: a group that comes out of another must be what it says; and what it says, it says once."""
+    usages = [
+        psk_id.psk
+        for psk_id in opened.group_secrets.psks
+        if isinstance(psk_id.psk, ResumptionPSK) and psk_id.psk.usage != ResumptionPSKUsage.application
+    ]
+    if len(usages) > 1:
+        raise ValidationError(
+            "a Welcome that comes out of two groups", code="wrong-resumption", section="12.4.3.1"
+        )
+    for psk in usages:
+        if old is None or (psk.psk_group_id, psk.psk_epoch) != (old.group_id, old.epoch):
+            raise ValidationError(
+                "a Welcome that comes out of another group than is known",
+                code="wrong-resumption",
+                section="12.4.3.1",
+            )
+        check_resumed(old, opened.group_info.group_context, tree, psk.usage)
 
 
 def _secrets_for(welcome: Welcome, ref: bytes) -> EncryptedGroupSecrets:

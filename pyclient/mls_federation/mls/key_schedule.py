@@ -20,8 +20,10 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
-from ..crypto import Crypto, KeyPair
+from ..crypto import Crypto, KeyPair, hpke
 from ..errors import VerificationError
+
+_EXTERNAL_INIT = b"MLS 1.0 external init secret"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,26 @@ def secrets_from(crypto: Crypto, epoch_secret: bytes) -> EpochSecrets:
 def external_key_pair(crypto: Crypto, external_secret: bytes) -> KeyPair:
     """The key pair to which joiners by external commit encapsulate (§8.3)."""
     return crypto.derive_key_pair(external_secret)
+
+
+def sent_init_secret(crypto: Crypto, external_pub: bytes) -> tuple[bytes, bytes]:
+    """A joiner's `kem_output` and init secret for an external commit (§8.3). Secret.
+
+    Raises:
+        ValidationError: code `invalid-public-key`.
+    """
+    kem_output, context = hpke.setup_base_sender(crypto.provider, crypto.suite, external_pub, b"")
+    return kem_output, context.export(_EXTERNAL_INIT, crypto.Nh)
+
+
+def received_init_secret(crypto: Crypto, external_keys: KeyPair, kem_output: bytes) -> bytes:
+    """The init secret that a joiner sent (§8.3). Secret.
+
+    Raises:
+        ValidationError: code `invalid-public-key`: `kem_output` is no public key.
+    """
+    context = hpke.setup_base_receiver(crypto.provider, crypto.suite, kem_output, external_keys, b"")
+    return context.export(_EXTERNAL_INIT, crypto.Nh)
 
 
 def export(crypto: Crypto, exporter_secret: bytes, label: str, context: bytes, length: int) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..crypto import Crypto
-from ..errors import UnsupportedError, ValidationError
+from ..errors import ValidationError
 from .extensions import Extension, ProposalType, check_extensions_unique
 from .framing import Sender, SenderType
 from .group_context import GroupContext
@@ -15,13 +15,15 @@ from .key_package import KeyPackage, verify_key_package
 from .nodes import LeafNode, LeafNodeSource, check_capabilities, check_leaf_node, signed_leaf
 from .proposals import (
     Add,
+    ExternalInit,
     GroupContextExtensions,
     PreSharedKey,
     Proposal,
+    ReInit,
     Remove,
     Update,
 )
-from .psk import PreSharedKeyID
+from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage
 from .ratchet_tree import RatchetTree
 from .tree_math import LeafIndex
 
@@ -50,6 +52,8 @@ class Applied:
         removed: the leaves of those who are gone, with what stood there.
         updated: the leaves of those who sent an Update.
         psks: in the order of their proposals.
+        external_init: the `kem_output` of a commit from outside.
+        reinit: what the group is to begin anew as.
     """
 
     tree: RatchetTree
@@ -58,6 +62,8 @@ class Applied:
     removed: tuple[tuple[LeafIndex, LeafNode], ...]
     updated: tuple[LeafIndex, ...]
     psks: tuple[PreSharedKeyID, ...]
+    external_init: bytes | None
+    reinit: ReInit | None
 
 
 def path_required(proposals: Sequence[SentProposal]) -> bool:
@@ -69,21 +75,28 @@ def apply_proposals(
     crypto: Crypto,
     context: GroupContext,
     tree: RatchetTree,
-    committer: LeafIndex,
+    committer: LeafIndex | None,
     proposals: Sequence[SentProposal],
     now: int | None,
+    resuming: ResumptionPSKUsage | None = None,
 ) -> Applied:
-    """Check a member's list of proposals and apply it to a copy of the tree (§12.2, §12.3).
+    """Check a list of proposals and apply it to a copy of the tree (§12.2, §12.3).
 
     Args:
+        committer: the member who commits them; None for somebody who joins by the commit.
         now: Unix seconds, for lifetimes; None leaves them unchecked.
+        resuming: the usage of resumption PSK that the group's first commit may have, if it re-initialises or branches
+            off another group.
 
     Raises:
         ValidationError: the code names the rule that is broken.
-        UnsupportedError: a proposal of a type that is not supported.
         VerificationError: a signature in a KeyPackage or leaf does not fit.
     """
-    _check_list(committer, proposals)
+    if committer is None:
+        _check_external_list(proposals)
+    else:
+        _check_list(committer, proposals)
+    _check_common(crypto, context, proposals, resuming)
     extensions = context.extensions
     for change in _of(GroupContextExtensions, proposals):
         check_extensions_unique(change.extensions)
@@ -101,7 +114,7 @@ def apply_proposals(
     for remove in _of(Remove, proposals):
         index = LeafIndex(remove.removed)
         removed.append((index, after.member(index)))
-    for index, _ in sorted(removed, reverse=True, key=lambda pair: pair[0]):
+    for index, _ in removed:
         after.remove_leaf(index)
     added = []
     for add in _of(Add, proposals):
@@ -122,6 +135,8 @@ def apply_proposals(
         removed=tuple(removed),
         updated=tuple(updated),
         psks=tuple(proposal.psk for proposal in _of(PreSharedKey, proposals)),
+        external_init=next((init.kem_output for init in _of(ExternalInit, proposals)), None),
+        reinit=next(iter(_of(ReInit, proposals)), None),
     )
 
 
@@ -150,8 +165,8 @@ def check_members(tree: RatchetTree) -> None:
         )
 
 
-def check_replacement(old: LeafNode, new: LeafNode, source: LeafNodeSource) -> None:
-    """§7.3: what a member may put in the place of its leaf.
+def check_replacement(replaced: Sequence[LeafNode], new: LeafNode, source: LeafNodeSource) -> None:
+    """§7.3: what a member may put in the place of its leaf; somebody who joins anew replaces at most one.
 
     Raises:
         ValidationError: code `wrong-leaf-source`, `key-reuse`.
@@ -160,20 +175,17 @@ def check_replacement(old: LeafNode, new: LeafNode, source: LeafNodeSource) -> N
         raise ValidationError(
             f"a leaf whose source is not `{source.name}`", code="wrong-leaf-source", section="7.3"
         )
-    if new.encryption_key == old.encryption_key:
+    if any(new.encryption_key == old.encryption_key for old in replaced):
         raise ValidationError("a new leaf that keeps its old key", code="key-reuse", section="7.3")
 
 
 def _check_list(committer: LeafIndex, proposals: Sequence[SentProposal]) -> None:
-    """The rules of §12.2 that need the list alone."""
-    for sent in proposals:
-        if sent.proposal.proposal_type in (ProposalType.reinit, ProposalType.external_init):
-            raise UnsupportedError(
-                f"a proposal of type {sent.proposal.proposal_type.name}",
-                code="unsupported-proposal",
-                section="12.2",
-            )
-    updates = [_member_index(s.sender) for s in proposals if isinstance(s.proposal.proposal, Update)]
+    """What a member may commit (§12.2)."""
+    if any(isinstance(sent.proposal.proposal, ExternalInit) for sent in proposals):
+        raise ValidationError(
+            "a member's commit with an ExternalInit", code="external-init-by-member", section="12.2"
+        )
+    updates = [_member_index(sent.sender) for sent in proposals if isinstance(sent.proposal.proposal, Update)]
     removes = [LeafIndex(remove.removed) for remove in _of(Remove, proposals)]
     if committer in updates:
         raise ValidationError(
@@ -184,12 +196,55 @@ def _check_list(committer: LeafIndex, proposals: Sequence[SentProposal]) -> None
     _check_distinct(updates + removes, "one member is updated or removed twice", "member-changed-twice")
     keys = [add.key_package.leaf_node.signature_key for add in _of(Add, proposals)]
     _check_distinct(keys, "one client is added twice", "duplicate-signature-key")
-    psks = [proposal.psk for proposal in _of(PreSharedKey, proposals)]
-    _check_distinct(psks, "one PSK is used twice", "duplicate-psk")
     if len(list(_of(GroupContextExtensions, proposals))) > 1:
         raise ValidationError(
             "two GroupContextExtensions proposals", code="duplicate-group-context-extensions", section="12.2"
         )
+    if len(proposals) > 1 and any(_of(ReInit, proposals)):
+        raise ValidationError(
+            "a ReInit together with other proposals", code="reinit-not-alone", section="12.2"
+        )
+
+
+def _check_external_list(proposals: Sequence[SentProposal]) -> None:
+    """What somebody may commit who joins by it (§12.2)."""
+    kinds = [type(sent.proposal.proposal) for sent in proposals]
+    if kinds.count(ExternalInit) != 1:
+        raise ValidationError(
+            "an external commit needs one ExternalInit", code="external-init-missing", section="12.2"
+        )
+    if kinds.count(Remove) > 1 or not set(kinds) <= {ExternalInit, Remove, PreSharedKey}:
+        raise ValidationError(
+            "an external commit with proposals that it may not have",
+            code="external-commit-proposals",
+            section="12.2",
+        )
+
+
+def _check_common(
+    crypto: Crypto,
+    context: GroupContext,
+    proposals: Sequence[SentProposal],
+    resuming: ResumptionPSKUsage | None,
+) -> None:
+    """Rules for the proposals of any commit (§12.1.4, §12.1.5, §12.2)."""
+    psks = [proposal.psk for proposal in _of(PreSharedKey, proposals)]
+    _check_distinct(psks, "one PSK is used twice", "duplicate-psk")
+    for psk_id in psks:
+        if len(psk_id.psk_nonce) != crypto.Nh:
+            raise ValidationError(
+                "a PSK whose nonce has the wrong size", code="bad-psk-nonce", section="12.1.4"
+            )
+        usage = psk_id.psk.usage if isinstance(psk_id.psk, ResumptionPSK) else None
+        if usage not in (None, ResumptionPSKUsage.application, resuming):
+            raise ValidationError(
+                "a PSK for re-initialising or branching, in a commit that does neither",
+                code="wrong-psk-usage",
+                section="12.1.4",
+            )
+    for reinit in _of(ReInit, proposals):
+        if reinit.version < context.version:
+            raise ValidationError("a ReInit to an older version", code="reinit-version", section="12.1.5")
 
 
 def _check_distinct(items: Sequence[object], message: str, code: str) -> None:
@@ -206,7 +261,7 @@ def _check_update(
     now: int | None,
 ) -> None:
     """§12.1.2."""
-    check_replacement(tree.member(index), leaf, LeafNodeSource.update)
+    check_replacement([tree.member(index)], leaf, LeafNodeSource.update)
     check_leaf_node(leaf, context.cipher_suite, now)
     crypto.verify_all([signed_leaf(leaf, context.group_id, index)])
 

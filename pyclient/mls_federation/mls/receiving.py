@@ -8,16 +8,9 @@ from typing import TypeAlias
 from ..crypto import KeyPair
 from ..errors import EpochError, UnsupportedError, ValidationError
 from . import key_schedule
-from .commit import Commit, UpdatePath
-from .epoch import (
-    PSKLookup,
-    combined_psk_secret,
-    enter,
-    no_psks,
-    provisional_context,
-    transition,
-    with_resumption,
-)
+from .commit import Commit
+from .commit_checks import check_commit
+from .epoch import PSKLookup, combined_psk_secret, enter, no_psks, transition, with_resumption
 from .framing import (
     AuthenticatedContent,
     ContentType,
@@ -25,22 +18,16 @@ from .framing import (
     PublicMessage,
     Sender,
     decode_message,
+    member,
     proposal_ref,
 )
 from .group import Group, ReceivedProposal
-from .nodes import LeafNode, LeafNodeSource, check_capabilities, check_leaf_node, signed_leaf
-from .proposal_list import (
-    Applied,
-    SentProposal,
-    apply_proposals,
-    check_members,
-    check_replacement,
-    path_required,
-)
+from .nodes import LeafNode
 from .proposals import Proposal
 from .protection import Unprotected, open_sender_data, unprotect_private, unprotect_public
+from .senders import signature_key_for
 from .tree_math import LeafIndex, NodeIndex, node_of
-from .treekem import decrypt_path, merge_path
+from .treekem import decrypt_path
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,7 @@ class ProposalMessage:
     """A proposal, which `group` now knows, so that a commit can refer to it."""
 
     group: Group
-    sender: LeafIndex
+    sender: Sender
     proposal: Proposal
     proposal_ref: bytes
 
@@ -70,7 +57,8 @@ class CommitMessage:
     """A commit; `group` is in the new epoch.
 
     Attributes:
-        added: the new members' leaves.
+        sender: the committer's leaf in the new epoch.
+        added: the new members' leaves, the committer's among them if it joined by this commit.
         removed: the leaves of those who are gone, with what stood there.
         updated: the leaves of those who renewed their keys, the committer's among them if it did.
     """
@@ -119,10 +107,11 @@ def receive(group: Group, data: bytes, *, now: int | None, psks: PSKLookup = no_
 
 def _receive_public(group: Group, message: PublicMessage, now: int | None, psks: PSKLookup) -> Received:
     _check_not_future(group, message.content.group_id, message.content.epoch)
+    signature_key = signature_key_for(group.tree, group.context, message.content)
     authenticated = unprotect_public(
-        group.crypto, group.secrets.membership_key, message, group.context, group.signature_key_of
+        group.crypto, group.secrets.membership_key, message, group.context, lambda _: signature_key
     )
-    if _leaf(authenticated.content.sender) == group.own_leaf:
+    if authenticated.content.sender == member(group.own_leaf):
         raise _own_message()
     return _receive_handshake(group, authenticated, now, psks)
 
@@ -133,8 +122,12 @@ def _receive_private(group: Group, message: PrivateMessage, now: int | None, psk
         return _receive_late(group, message)
     if open_sender_data(group.crypto, group.secrets, message, group.context).leaf_index == group.own_leaf:
         raise _own_message()
+
+    def signature_key_of(sender: Sender) -> bytes:
+        return group.tree.member(_leaf(sender)).signature_key
+
     opened = unprotect_private(
-        group.crypto, group.secrets, group.secret_tree, message, group.context, group.signature_key_of
+        group.crypto, group.secrets, group.secret_tree, message, group.context, signature_key_of
     )
     after = replace(group, secret_tree=opened.secret_tree)
     if opened.message.content.content_type == ContentType.application:
@@ -183,52 +176,46 @@ def _application_message(after: Group, opened: Unprotected) -> ApplicationMessag
 def _receive_handshake(
     group: Group, message: AuthenticatedContent, now: int | None, psks: PSKLookup
 ) -> Received:
-    sender = _leaf(message.content.sender)
     if isinstance(message.content.content, Proposal):
         ref = proposal_ref(group.crypto, message)
         received = ReceivedProposal(message.content.content, message.content.sender)
         after = replace(group, proposals={**group.proposals, ref: received})
-        return ProposalMessage(after, sender, message.content.content, ref)
-    return _apply_commit(group, sender, message, now, psks)
+        return ProposalMessage(after, message.content.sender, message.content.content, ref)
+    return _apply_commit(group, message, now, psks)
 
 
 def _apply_commit(
-    group: Group, committer: LeafIndex, message: AuthenticatedContent, now: int | None, psks: PSKLookup
+    group: Group, message: AuthenticatedContent, now: int | None, psks: PSKLookup
 ) -> CommitMessage | RemovedMessage:
     """Processing a Commit (§12.4.2)."""
     crypto = group.crypto
-    body = message.content.content
-    assert isinstance(body, Commit)  # the other content types were dealt with before
-    proposals = _resolve(group, body, message.content.sender)
-    applied = apply_proposals(crypto, group.context, group.tree, committer, proposals, now)
-    if body.path is None and path_required(proposals):
-        raise ValidationError(
-            "a commit without the path that it needs", code="path-missing", section="12.4.2"
-        )
+    checked = check_commit(group, message, now)
+    applied, path = checked.applied, checked.commit.path
     if any(index == group.own_leaf for index, _ in applied.removed):
-        return RemovedMessage(committer, group.epoch + 1)
-
-    private_keys, signature_key = _own_keys(group, body)
+        return RemovedMessage(checked.committer, group.epoch + 1)
+    private_keys, signature_key = _own_keys(group, checked.commit)
     commit_secret = bytes(crypto.Nh)
-    if body.path is not None:
-        _check_path(group, committer, body.path, applied, now)
-        merge_path(crypto, applied.tree, committer, body.path)
-    provisional = provisional_context(crypto, group.context, applied.tree, applied.extensions)
-    if body.path is not None:
+    if path is not None:
         path_keys, commit_secret = decrypt_path(
             crypto,
             applied.tree,
-            committer,
-            body.path,
-            provisional.encode(),
+            checked.committer,
+            path,
+            checked.provisional.encode(),
             frozenset(index for index, _ in applied.added),
             group.own_leaf,
             {**group.private_keys, **private_keys},
         )
         private_keys |= path_keys
+    init_secret = group.secrets.init_secret
+    if applied.external_init is not None:
+        keys = key_schedule.external_key_pair(crypto, group.secrets.external_secret)
+        init_secret = key_schedule.received_init_secret(crypto, keys, applied.external_init)
     reached = transition(
-        group,
-        provisional,
+        crypto,
+        group.interim_transcript_hash,
+        init_secret,
+        checked.provisional,
         message.wire_format,
         message.content,
         message.auth.signature,
@@ -241,30 +228,17 @@ def _apply_commit(
         reached.context.confirmed_transcript_hash,
         message.auth.confirmation_tag,
     )
-    updated = (*applied.updated, committer) if body.path is not None else applied.updated
+    added = tuple(index for index, _ in applied.added)
+    from_outside = applied.external_init is not None
     return CommitMessage(
-        group=enter(group, reached, applied.tree, private_keys, signature_key),
-        sender=committer,
-        added=tuple(index for index, _ in applied.added),
+        group=enter(group, reached, applied.tree, private_keys, signature_key, applied.reinit),
+        sender=checked.committer,
+        added=(*added, checked.committer) if from_outside else added,
         removed=applied.removed,
-        updated=updated,
+        updated=(*applied.updated, checked.committer)
+        if path is not None and not from_outside
+        else applied.updated,
     )
-
-
-def _resolve(group: Group, body: Commit, committer: Sender) -> list[SentProposal]:
-    """The proposals of a commit, those by reference looked up."""
-    proposals = []
-    for item in body.proposals:
-        if isinstance(item.proposal_or_ref, Proposal):
-            proposals.append(SentProposal(item.proposal_or_ref, committer))
-            continue
-        received = group.proposals.get(item.proposal_or_ref)
-        if received is None:
-            raise ValidationError(
-                "a commit refers to a proposal that was not received", code="unknown-proposal", section="12.4"
-            )
-        proposals.append(SentProposal(received.proposal, received.sender))
-    return proposals
 
 
 def _own_keys(group: Group, body: Commit) -> tuple[dict[NodeIndex, KeyPair], bytes]:
@@ -274,25 +248,6 @@ def _own_keys(group: Group, body: Commit) -> tuple[dict[NodeIndex, KeyPair], byt
             update = group.own_updates[item.proposal_or_ref]
             return {node_of(group.own_leaf): update.encryption_key}, update.signature_key
     return {}, group.signature_key
-
-
-def _check_path(
-    group: Group, committer: LeafIndex, path: UpdatePath, applied: Applied, now: int | None
-) -> None:
-    """The checks of an update path that need no secrets (§12.4.2)."""
-    crypto, leaf = group.crypto, path.leaf_node
-    check_replacement(group.tree.member(committer), leaf, LeafNodeSource.commit)
-    check_leaf_node(leaf, group.cipher_suite, now)
-    check_capabilities(leaf, applied.extensions)
-    crypto.verify_all([signed_leaf(leaf, group.group_id, committer)])
-    new_keys = [leaf.encryption_key, *(node.encryption_key for node in path.nodes)]
-    if len(set(new_keys)) != len(new_keys) or not applied.tree.encryption_keys().isdisjoint(new_keys):
-        raise ValidationError(
-            "an update path with a key that is in use", code="duplicate-encryption-key", section="12.4.2"
-        )
-    renewed = applied.tree.copy()
-    renewed.set_node(node_of(committer), leaf)
-    check_members(renewed)
 
 
 def _check_not_future(group: Group, group_id: bytes, epoch: int) -> None:
@@ -307,7 +262,7 @@ def _check_not_future(group: Group, group_id: bytes, epoch: int) -> None:
 
 
 def _leaf(sender: Sender) -> LeafIndex:
-    assert sender.index is not None  # signature_key_of admits members only
+    assert sender.index is not None  # only members send private messages
     return LeafIndex(sender.index)
 
 
