@@ -21,7 +21,7 @@ from .proposals import (
     Remove,
     Update,
 )
-from .psk import PreSharedKeyID
+from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage
 from .ratchet_tree import RatchetTree
 from .tree_math import LeafIndex
 
@@ -186,6 +186,12 @@ def _check_list(committer: LeafIndex, proposals: Sequence[SentProposal]) -> None
     _check_distinct(keys, "one client is added twice", "duplicate-signature-key")
     psks = [proposal.psk for proposal in _of(PreSharedKey, proposals)]
     _check_distinct(psks, "one PSK is used twice", "duplicate-psk")
+    for psk in psks:
+        # §12.1.4: the other usages belong to the first commit of a group that replaces or branches off another.
+        if isinstance(psk.psk, ResumptionPSK) and psk.psk.usage != ResumptionPSKUsage.application:
+            raise ValidationError(
+                "a resumption PSK that is for a new group", code="bad-psk-usage", section="12.1.4"
+            )
     if len(list(_of(GroupContextExtensions, proposals))) > 1:
         raise ValidationError(
             "two GroupContextExtensions proposals", code="duplicate-group-context-extensions", section="12.2"
