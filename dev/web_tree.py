@@ -38,6 +38,7 @@ _PYODIDE_FILES = (
     "python_stdlib.zip",
     "pyodide-lock.json",
 )
+_WHEEL_PARTS = ("pyclient", "pyproject.toml", "README.md", "LICENSE")
 _PYODIDE_PYTHON = "3.14"
 
 
@@ -102,7 +103,7 @@ def _download_wheels(python: Path, lock: Path, folder: Path) -> None:
 def _build_client_wheel(python: Path) -> None:
     stamp, key = (
         _CLIENT_WHEEL / ".stamp",
-        digest(ROOT / "pyclient", ROOT / "pyproject.toml", ROOT / "LICENSE"),
+        digest(*(ROOT / part for part in _WHEEL_PARTS)),
     )
     if is_current(stamp, key):
         return

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,15 @@ class Inside:
 
 
 def main() -> str:
-    """Run the tests; a JSON object with `exit_code` and a list of node ids for each outcome."""
+    """Run the tests.
+
+    Returns:
+        A JSON object: `exit_code`, a list of node ids for each outcome, and whether `cryptography` was there to be used.
+    """
     os.chdir(PROJECT)
     options = json.loads((PROJECT / "run_inside.json").read_text())
     os.environ.update(options["environment"])
     inside = Inside()
     exit_code = pytest.main(options["arguments"], plugins=[inside])
-    return json.dumps({"exit_code": int(exit_code), **inside.by_outcome})
+    report = {"exit_code": int(exit_code), "cryptography": find_spec("cryptography") is not None}
+    return json.dumps(report | inside.by_outcome)

@@ -45,7 +45,9 @@ class _StructMeta(type):
         fields = tuple(_declared_fields(namespace))
         if bases and not fields:
             # Since Python 3.14 annotations are not there to be read unless the module asks for the older way.
-            raise TypeError(f"{name} has no fields; does its module lack `from __future__ import annotations`?")
+            raise TypeError(
+                f"{name} has no fields; does its module lack `from __future__ import annotations`?"
+            )
         namespace["_fields"] = fields
         namespace["_specs"] = {
             field: namespace.pop(field) for field in fields if isinstance(namespace.get(field), FieldSpec)

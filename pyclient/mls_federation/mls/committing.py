@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..codec import replace as replace_fields
 from ..crypto import CipherSuite, Crypto
-from ..errors import UsageError
+from ..errors import RemoteError, UsageError
 from .commit import Commit, ProposalOrRef, by_reference, by_value
 from .epoch import (
     PSKLookup,
@@ -139,6 +139,8 @@ def commit(
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
+    Received proposals that are not valid, alone or beside the others, are left out: they end with the epoch.
+
     Args:
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         path: renew our own keys too, even where the proposals do not call for it.
@@ -155,11 +157,10 @@ def commit(
     if any(isinstance(body.proposal, Update) for body in proposals):
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
     own = [SentProposal(body, member(committer)) for body in proposals]
-    received = _committable(group, proposals)
+    received, applied, psk_secret = _select(group, own, _candidates(group, proposals), now, psks, resuming)
     listed: list[ProposalOrRef] = [by_reference(ref) for ref, _ in received]
     listed += [by_value(body) for body in proposals]
     sent = [SentProposal(item.proposal, item.sender) for _, item in received] + own
-    applied = apply_proposals(crypto, group.context, group.tree, committer, sent, now, resuming)
 
     new_path = None
     if path or path_required(sent):
@@ -196,7 +197,7 @@ def commit(
         content,
         signature,
         bytes(crypto.Nh) if new_path is None else new_path.commit_secret,
-        combined_psk_secret(crypto, applied.psks, with_resumption(group, psks)),
+        psk_secret,
     )
     auth = FramedContentAuthData(
         content_type=ContentType.commit, signature=signature, confirmation_tag=reached.confirmation_tag
@@ -239,8 +240,41 @@ def _protect(group: Group, signed: AuthenticatedContent) -> tuple[Group, bytes]:
     return replace(group, secret_tree=tree), mls_message(message).encode()
 
 
-def _committable(group: Group, proposals: Sequence[Proposal]) -> list[tuple[bytes, ReceivedProposal]]:
-    """The received proposals that may stand in our commit beside `proposals`.
+def _select(
+    group: Group,
+    own: Sequence[SentProposal],
+    candidates: Sequence[tuple[bytes, ReceivedProposal]],
+    now: int | None,
+    psks: PSKLookup,
+    resuming: ResumptionPSKUsage | None,
+) -> tuple[Sequence[tuple[bytes, ReceivedProposal]], Applied, bytes]:
+    """The candidates to commit beside `own`, what all of them do together, and their `psk_secret`.
+
+    One member's invalid proposal must not keep the others from committing at all (§12.2).
+    """
+
+    def apply(received: Sequence[tuple[bytes, ReceivedProposal]]) -> tuple[Applied, bytes]:
+        sent = [SentProposal(item.proposal, item.sender) for _, item in received]
+        applied = apply_proposals(
+            group.crypto, group.context, group.tree, group.own_leaf, [*sent, *own], now, resuming
+        )
+        return applied, combined_psk_secret(group.crypto, applied.psks, with_resumption(group, psks))
+
+    try:
+        return candidates, *apply(candidates)
+    except RemoteError:
+        valid: list[tuple[bytes, ReceivedProposal]] = []
+        for candidate in candidates:
+            try:
+                apply([*valid, candidate])
+            except RemoteError:
+                continue
+            valid.append(candidate)
+        return valid, *apply(valid)
+
+
+def _candidates(group: Group, proposals: Sequence[Proposal]) -> list[tuple[bytes, ReceivedProposal]]:
+    """The received proposals that the list alone does not rule out of our commit of `proposals`.
 
     §12.2: not our own Updates, no Remove of ourselves, and for each leaf one change: a Remove before an Update, a later
     one before an earlier.

@@ -239,7 +239,7 @@ def _check_common(
         if usage not in (None, ResumptionPSKUsage.application, resuming):
             raise ValidationError(
                 "a PSK for re-initialising or branching, in a commit that does neither",
-                code="wrong-psk-usage",
+                code="bad-psk-usage",
                 section="12.1.4",
             )
     for reinit in _of(ReInit, proposals):

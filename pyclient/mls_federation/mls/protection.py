@@ -147,8 +147,13 @@ def protect_private(
 
     Args:
         padding: octets of zeros to add, which hide the length.
+
+    Raises:
+        UsageError: the sender is no member, or the padding is negative.
     """
     content = message.content
+    if padding < 0:
+        raise UsageError("padding cannot be negative")
     if content.sender.sender_type != SenderType.member or content.sender.index is None:
         raise UsageError("only members can send a PrivateMessage")
     leaf = LeafIndex(content.sender.index)

@@ -1,0 +1,202 @@
+"""The worked example of docs/protocol.md: Bob's keys, made from octets that are known, so that everybody gets the same.
+
+`python -m tests.delivery.protocol_example` prints the blocks of hexadecimal as the document has them, and the declarations
+of all structs that it shows.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mls_federation.codec import Struct
+from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
+from mls_federation.crypto.pyca import PycaProvider
+from mls_federation.federation import binding, identity, manifest, seed
+from mls_federation.mls.credentials import CredentialType, basic_credential
+from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
+from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
+from tests.delivery.presentation import annotated, declaration
+
+BOB = b"bob@b.example"
+IDENTITY_PRIVATE_KEY = bytes(range(32))
+CLIENT_ID = bytes(range(0xA0, 0xB0))
+MESSAGE_ID = bytes(range(0xB0, 0xC0))
+NOW = 1_780_000_000
+LIFETIME = Lifetime(not_before=1_767_225_600, not_after=1_798_761_599)
+SUITES = (
+    CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519,
+    CipherSuite.MLS_128_DHKEMP256_AES128GCM_SHA256_P256,
+)
+
+STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
+    binding.FederationSignContent,
+    binding.Challenge,
+    binding.SessionRequest,
+    binding.SessionTBS,
+    binding.SessionResponse,
+    seed.SeedCipherSuite,
+    seed.CredentialType,
+    seed.BasicCredential,
+    seed.Credential,
+    seed.GetUserInitKeyRequest,
+    seed.UserInitKey,
+    seed.UserInitKeyTBS,
+    seed.UserInitKeyBundle,
+    seed.GetUserInitKeyResponse,
+    manifest.UserInitKeyIDInput,
+    binding.Boolean,
+    binding.KeySet,
+    binding.PublishRequest,
+    binding.PublishResponse,
+    binding.KeyBundle,
+    binding.KeyResponse,
+    identity.FederationIdentity,
+    identity.FederationIdentityTBS,
+    binding.SubmitRequest,
+    binding.RecipientStatus,
+    binding.RecipientResult,
+    binding.SubmitResponse,
+    binding.InboxHello,
+    binding.InboxAck,
+    binding.InboxFrameType,
+    binding.InboxReady,
+    binding.InboxDelivery,
+    binding.InboxKeyCount,
+    binding.InboxFrame,
+)
+
+
+class ExampleProvider(PycaProvider):
+    """Without chance: its "random" octets are a hash of a counter, and its ECDSA is that of RFC 6979."""
+
+    def __init__(self) -> None:
+        super().__init__(self._next)
+        self._calls = 0
+
+    def _next(self, length: int) -> bytes:
+        self._calls += 1
+        return hashlib.shake_128(b"mls-federation example %d" % self._calls).digest(length)
+
+    def sign(self, scheme: SignatureScheme, private_key: bytes, message: bytes) -> bytes:
+        """Sign; the same octets each time."""
+        if scheme != SignatureScheme.ecdsa_secp256r1_sha256:
+            return super().sign(scheme, private_key, message)
+        key = ec.derive_private_key(int.from_bytes(private_key, "big"), ec.SECP256R1())
+        return key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+
+
+def identity_key() -> KeyPair:
+    """Bob's identity key."""
+    public_key = PycaProvider().signature_public_key(SignatureScheme.ed25519, IDENTITY_PRIVATE_KEY)
+    return KeyPair(private_key=IDENTITY_PRIVATE_KEY, public_key=public_key)
+
+
+def credential() -> seed.Credential:
+    """Bob's credential."""
+    return identity.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
+
+
+def key_packages() -> tuple[KeyPackage, ...]:
+    """Bob's KeyPackages."""
+    provider = ExampleProvider()
+    return tuple(_key_package(provider, suite) for suite in SUITES)
+
+
+def _key_package(provider: ExampleProvider, suite: CipherSuite) -> KeyPackage:
+    suite_crypto = crypto(provider, suite)
+    signature_key = suite_crypto.generate_signature_key()
+    extension = identity.identity_extension(
+        provider, credential(), identity_key(), suite, signature_key.public_key
+    )
+    return create_key_package(
+        suite_crypto,
+        credential=basic_credential(BOB),
+        signature_key=signature_key,
+        capabilities=Capabilities(
+            versions=(ProtocolVersion.mls10,),
+            cipher_suites=SUITES,
+            extensions=(identity.FEDERATION_IDENTITY,),
+            proposals=(),
+            credentials=(CredentialType.basic,),
+        ),
+        lifetime=LIFETIME,
+        leaf_extensions=[extension],
+    ).key_package
+
+
+def key_set() -> binding.KeySet:
+    """Bob's key set."""
+    return manifest.build_key_set(
+        PycaProvider(), credential(), identity_key(), key_packages(), last_resort=False
+    )
+
+
+def session_request() -> binding.SessionRequest:
+    """Bob's request for a session, with a challenge that is no service's."""
+    fields = {"challenge": hashlib.sha256(b"challenge").digest(), "identity": BOB, "client_id": CLIENT_ID}
+    signed = binding.session_sign_content(domain="b.example", credential=credential(), **fields)
+    signature = PycaProvider().sign(SignatureScheme.ed25519, IDENTITY_PRIVATE_KEY, signed)
+    return binding.SessionRequest(credential=credential(), signature=signature, **fields)
+
+
+def values() -> dict[str, Struct]:
+    """Each struct of which the document shows octets, by the name of its block."""
+    packages = key_packages()
+    request = session_request()
+    message = bytes.fromhex("00010002 deadbeef")
+    refs = tuple(
+        key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
+    )
+    extension = packages[0].leaf_node.extensions[0]
+    return {
+        "SessionTBS": binding.SessionTBS(
+            domain=b"b.example",
+            challenge=request.challenge,
+            identity=request.identity,
+            client_id=request.client_id,
+            credential=request.credential,
+        ),
+        "SessionRequest": request,
+        "GetUserInitKeyRequest": seed.GetUserInitKeyRequest(
+            identity=BOB, supported_suites=tuple(seed.from_rfc9420(suite) for suite in SUITES)
+        ),
+        "GetUserInitKeyResponse": seed.GetUserInitKeyResponse(
+            user_init_keys=(seed.UserInitKeyBundle(identity=BOB, user_init_key=key_set().user_init_key),)
+        ),
+        "UserInitKeyIDInput": manifest.UserInitKeyIDInput(
+            label=b"MLS Federation 1.0 UserInitKey", key_package_refs=refs
+        ),
+        "FederationIdentity": identity.FederationIdentity.decode(extension.extension_data),
+        "SubmitRequest": binding.SubmitRequest(
+            message_id=MESSAGE_ID, recipients=(BOB, b"carol@b.example"), message=message
+        ),
+        "SubmitResponse": binding.SubmitResponse(
+            results=(
+                binding.RecipientResult(identity=BOB, status=binding.RecipientStatus.accepted),
+                binding.RecipientResult(identity=b"carol@b.example", status=binding.RecipientStatus.unknown),
+            )
+        ),
+        "InboxFrame": binding.InboxFrame(
+            frame_type=binding.InboxFrameType.delivery,
+            frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
+        ),
+        "InboxAck": binding.InboxAck(cursor=1),
+        "KeyPackage 0x0001": packages[0],
+        "KeyPackage 0x0002": packages[1],
+    }
+
+
+def main() -> None:
+    """Print all blocks of the document that are made from code."""
+    for struct in STRUCTS:
+        print(f"```tls\n{declaration(struct)}\n```\n")
+    for name, value in values().items():
+        print(f"```hex {name}\n{annotated(value)}\n```\n")
+
+
+if __name__ == "__main__":
+    main()
