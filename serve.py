@@ -38,8 +38,8 @@ def main() -> int:
     # A second federation beside the first needs another port and gets databases of its own.
     run_folder = BUILD / ("run" if options.port == _WEB_PORT else f"run-{options.port}")
     try:
-        with locked(run_folder / ".lock", wait=False):
-            return _serve(ready, run_folder, options)
+        with locked(run_folder / ".lock", wait=False), federation.end_requests() as end_request:
+            return _serve(ready, run_folder, options, end_request)
     except BusyError:
         print(
             "serve.py is running from this folder already. End it first, or give this one a port: --port 9000",
@@ -50,21 +50,23 @@ def main() -> int:
     return 1
 
 
-def _serve(ready: environment.Environment, run_folder: Path, options: argparse.Namespace) -> int:
+def _serve(
+    ready: environment.Environment,
+    run_folder: Path,
+    options: argparse.Namespace,
+    end_request: federation.EndRequest,
+) -> int:
     if options.fresh:
         for database in run_folder.glob("*.sqlite3*"):
             database.unlink()
-    with (
-        federation.end_requests() as end_request,
-        federation.running(
-            ready.python,
-            ready.web_root,
-            run_folder,
-            web_port=options.port,
-            first_service_port=_FIRST_SERVICE_PORT,
-            end_request=end_request,
-        ) as running,
-    ):
+    with federation.running(
+        ready.python,
+        ready.web_root,
+        run_folder,
+        web_port=options.port,
+        first_service_port=_FIRST_SERVICE_PORT,
+        end_request=end_request,
+    ) as running:
         _introduce(running, wanted_port=options.port)
         if not options.no_open:
             webbrowser.open(running.url)

@@ -39,9 +39,9 @@ def main(arguments: list[str]) -> int:
         return 130
 
     # All of them, so that one run shows all there is to mend; the tests wait until it is.
-    failures = [code for check in _static_checks(ready) if (code := _run(check))]
-    if failures or browser is None:
-        return failures[0] if failures else 0
+    codes = [_run(check) for check in _static_checks(ready)]
+    if any(codes) or browser is None:
+        return next((code for code in codes if code), 0)
     return _run([ready.python, "-m", "pytest", *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
 
 
