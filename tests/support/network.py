@@ -67,7 +67,7 @@ class Peer:
     def bundle(self, suite: CipherSuite | None = None) -> VerifiedBundle:
         """The keys of this client for a suite, its best by default, as another client has verified them."""
         chosen = suite or supported_suites(self.provider)[0]
-        if not self.published or not any(key_set.last_resort for key_set, _ in self.published):
+        if not self.published:
             self.publish()
         key_set, refs = self.published[-1]
         if not key_set.last_resort:

@@ -205,7 +205,14 @@ def _accept_welcome(provider: CryptoProvider, state: ClientState, welcome: Welco
             "a Welcome for keys that this client does not have, or has used already", code="not-for-us"
         )
     group = join(crypto(provider, welcome.cipher_suite), welcome, own, now=now)
-    if group.group_id in state.groups:
+    present = state.groups.get(group.group_id)
+    if present is not None:
+        # Anybody can make a Welcome into a group of that id, so ours is not given up for it. But it may be that we were
+        # removed and added again by two people, and the removal is still on its way.
+        if group.epoch > present.group.epoch:
+            raise EpochError(
+                "a Welcome into a later epoch of a group that this client is in", code="early-welcome"
+            )
         raise ValidationError("a Welcome into a group that this client is in", code="already-joined")
     joined = GroupState(group, verified_members(provider, group, {}))
     # The other packages of the set were handed out with this one, so none of them will be used.
@@ -225,7 +232,7 @@ def _accept_group_message(
     group_id = known.group.group_id
     received = receive(known.group, message, now=now)
     if isinstance(received, RemovedMessage):
-        return Accepted(state.without_group(group_id), (RemovedFromGroup(group_id),))
+        return _leave(provider, state, known, now)
     if isinstance(received, ApplicationMessage):
         event = MessageReceived(
             group_id=group_id,
@@ -255,9 +262,26 @@ def _accept_held(
     """Try again what came too early for this group."""
     known = state.group(group_id)
     mine = [stray for stray in state.strays if _group_id_of(stray) == group_id]
-    waiting = (*known.held, *mine)
     strays = tuple(stray for stray in state.strays if stray not in mine)
     state = replace(state.with_group(replace(known, held=())), strays=strays)
+    return _try_again(provider, state, (*known.held, *mine), events, now)
+
+
+def _leave(provider: CryptoProvider, state: ClientState, known: GroupState, now: int) -> Accepted:
+    """Give a group up. A Welcome back into it may have come before, and messages after that."""
+    welcomes = tuple(stray for stray in state.strays if isinstance(decode_message(stray), Welcome))
+    strays = tuple(stray for stray in state.strays if stray not in welcomes)
+    if welcomes:
+        strays = (*strays, *known.held)[-MAX_HELD:]
+    group_id = known.group.group_id
+    state = replace(state.without_group(group_id), strays=strays)
+    return _try_again(provider, state, welcomes, [RemovedFromGroup(group_id)], now)
+
+
+def _try_again(
+    provider: CryptoProvider, state: ClientState, waiting: Iterable[bytes], events: list[Event], now: int
+) -> Accepted:
+    """Accept messages that came too early, after the `events` that made it their time."""
     for message in waiting:
         again = accept(provider, state, state.cursor, message, now)
         state = again.state
@@ -272,7 +296,7 @@ def _refuse(state: ClientState, message: bytes, error: RemoteError) -> Accepted:
         return Accepted(state, ())  # Fanout to our own identity brings back what we sent.
     group_id = _group_id_of(message)
     held = False
-    if error.code == "unknown-group":
+    if error.code in ("unknown-group", "early-welcome"):
         state, held = replace(state, strays=(*state.strays, message)[-MAX_HELD:]), True
     elif error.code == "future-epoch" and group_id is not None:
         known = state.group(group_id)
@@ -290,7 +314,8 @@ def verified_members(
     """The identities of all members; leaves that are in `known`, unchanged, are not verified again.
 
     Raises:
-        ValidationError, VerificationError, DecodeError: a leaf's identity extension is missing or wrong.
+        ValidationError, VerificationError, DecodeError: a leaf's identity extension is missing or wrong;
+            code `identity-conflict`: two members have one name, but not one identity key.
     """
     identities = {}
     for member in group.members:
@@ -301,7 +326,19 @@ def verified_members(
             identities[member.leaf_index] = verify_leaf_identity(
                 provider, group.cipher_suite, member.leaf_node
             )
+    _check_one_key_each(identities.values())
     return identities
+
+
+def _check_one_key_each(members: Iterable[VerifiedIdentity]) -> None:
+    """A delivery service gives a name to one identity key, which all clients of that name share."""
+    keys: dict[str, bytes] = {}
+    for who in members:
+        if keys.setdefault(who.identity, who.identity_key) != who.identity_key:
+            raise ValidationError(
+                f"two members say that they are {who.identity}, with different identity keys",
+                code="identity-conflict",
+            )
 
 
 def _kept(
@@ -331,8 +368,13 @@ def _check_same_identities(
 ) -> None:
     """A member may change its keys, but not who it is."""
     for leaf in received.updated:
-        if leaf not in received.added and before[leaf].identity_key != after[leaf].identity_key:
+        if leaf not in received.added and _who(before[leaf]) != _who(after[leaf]):
             raise ValidationError("a member has taken on another identity", code="identity-changed")
+
+
+def _who(member: VerifiedIdentity) -> tuple[str, bytes]:
+    # A key may vouch for any name, so neither of the two is enough.
+    return member.identity, member.identity_key
 
 
 def _sender(known: GroupState, received: ApplicationMessage) -> str:

@@ -69,7 +69,8 @@ class ClientState:
         key_sets: published, and not used up.
         groups: by group id.
         outbox: in the order in which it must go out.
-        strays: messages of groups that we are not in, the oldest first: a Welcome may still come.
+        strays: messages of groups that we are not in, the oldest first: a Welcome may still come. And Welcomes back into
+            groups whose messages up to our removal we do not have yet.
     """
 
     account: Account

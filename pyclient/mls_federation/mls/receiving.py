@@ -21,7 +21,7 @@ from .framing import (
     member,
     proposal_ref,
 )
-from .group import Group, ReceivedProposal
+from .group import Group, PastEpoch, ReceivedProposal
 from .nodes import LeafNode
 from .proposals import Proposal
 from .protection import Unprotected, open_sender_data, unprotect_private, unprotect_public
@@ -120,7 +120,7 @@ def _receive_private(group: Group, message: PrivateMessage, now: int | None, psk
     _check_not_future(group, message.group_id, message.epoch)
     if message.epoch != group.epoch:
         return _receive_late(group, message)
-    if open_sender_data(group.crypto, group.secrets, message, group.context).leaf_index == group.own_leaf:
+    if _is_own(group, message, group):
         raise _own_message()
 
     def signature_key_of(sender: Sender) -> bytes:
@@ -138,6 +138,9 @@ def _receive_private(group: Group, message: PrivateMessage, now: int | None, psk
 def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     """An application message of an epoch that has ended (§15.3)."""
     past = next((past for past in group.past_epochs if past.context.epoch == message.epoch), None)
+    # A commit of ours comes back late too: it ended its epoch here when it was made.
+    if past is not None and _is_own(group, message, past):
+        raise _own_message()
     if past is None or message.content_type != ContentType.application:
         raise EpochError(
             f"a message of epoch {message.epoch}, which has ended; the group is in epoch {group.epoch}",
@@ -150,14 +153,17 @@ def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
             raise ValidationError("there was no member at that leaf", code="not-a-member")
         return key
 
-    if open_sender_data(group.crypto, past.secrets, message, past.context).leaf_index == group.own_leaf:
-        raise _own_message()
     opened = unprotect_private(
         group.crypto, past.secrets, past.secret_tree, message, past.context, signature_key_of
     )
     spent = replace(past, secret_tree=opened.secret_tree)
     kept = tuple(spent if epoch is past else epoch for epoch in group.past_epochs)
     return _application_message(replace(group, past_epochs=kept), opened)
+
+
+def _is_own(group: Group, message: PrivateMessage, epoch: Group | PastEpoch) -> bool:
+    """Whether a message of an epoch is ours."""
+    return open_sender_data(group.crypto, epoch.secrets, message, epoch.context).leaf_index == group.own_leaf
 
 
 def _application_message(after: Group, opened: Unprotected) -> ApplicationMessage:
