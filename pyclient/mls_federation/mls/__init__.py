@@ -27,6 +27,7 @@ from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_pack
 from .public_group import Followed, PublicGroup, follow, observe
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
+from .state import decode_group, decode_key_package, encode_group, encode_key_package
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
@@ -56,7 +57,11 @@ __all__ = [
     "commit",
     "create_group",
     "create_key_package",
+    "decode_group",
+    "decode_key_package",
     "decode_message",
+    "encode_group",
+    "encode_key_package",
     "export_secret",
     "find_key_package",
     "follow",

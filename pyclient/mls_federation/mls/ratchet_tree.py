@@ -198,16 +198,22 @@ def new_tree(leaf: LeafNode) -> RatchetTree:
     return RatchetTree([leaf])
 
 
-def encode_tree(tree: RatchetTree) -> bytes:
-    """The data of the `ratchet_tree` extension: nodes up to the last that is not blank (§12.4.3.3)."""
+def tree_nodes(tree: RatchetTree) -> RatchetTreeNodes:
+    """The `ratchet_tree` extension: nodes up to the last that is not blank (§12.4.3.3)."""
     last = max(place for place, found in enumerate(tree.nodes) if found is not None)
-    wrapped = tuple(
-        None
-        if found is None
-        else Node(node_type=NodeType.leaf if isinstance(found, LeafNode) else NodeType.parent, node=found)
-        for found in tree.nodes[: last + 1]
+    return RatchetTreeNodes(
+        nodes=tuple(
+            None
+            if found is None
+            else Node(node_type=NodeType.leaf if isinstance(found, LeafNode) else NodeType.parent, node=found)
+            for found in tree.nodes[: last + 1]
+        )
     )
-    return RatchetTreeNodes(nodes=wrapped).encode()
+
+
+def encode_tree(tree: RatchetTree) -> bytes:
+    """The data of the `ratchet_tree` extension."""
+    return tree_nodes(tree).encode()
 
 
 def decode_tree(data: bytes) -> RatchetTree:
