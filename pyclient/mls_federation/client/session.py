@@ -32,6 +32,7 @@ from ..mls import (
     remove,
     send_application_data,
 )
+from ..mls.framing import SenderType
 from ..mls.nodes import LeafNode
 from ..mls.tree_math import LeafIndex
 from .account import new_key_package
@@ -105,8 +106,7 @@ def add_clients(
                 code="wrong-cipher-suite",
             )
     pending = commit(known.group, [add(bundle.key_package) for bundle in bundles], now=now)
-    newcomers = tuple(dict.fromkeys(bundle.identity for bundle in bundles))
-    return _begin_epoch(provider, state, known, pending, newcomers)
+    return _begin_epoch(provider, state, known, pending)
 
 
 def remove_identity(
@@ -126,13 +126,13 @@ def remove_identity(
             "nobody can commit their own removal; ask another member to remove you", code="cannot-remove-self"
         )
     pending = commit(known.group, [remove(leaf) for leaf in leaves], now=now)
-    return _begin_epoch(provider, state, known, pending, ())
+    return _begin_epoch(provider, state, known, pending)
 
 
 def renew_keys(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
     """Begin a new epoch with fresh keys of ours, which heals a group whose keys were stolen."""
     known = state.group(group_id)
-    return _begin_epoch(provider, state, known, commit(known.group, now=now), ())
+    return _begin_epoch(provider, state, known, commit(known.group, now=now))
 
 
 def put_out(
@@ -150,17 +150,14 @@ def put_out(
 
 
 def _begin_epoch(
-    provider: CryptoProvider,
-    state: ClientState,
-    known: GroupState,
-    pending: PendingCommit,
-    newcomers: Sequence[str],
+    provider: CryptoProvider, state: ClientState, known: GroupState, pending: PendingCommit
 ) -> ClientState:
     """Enter the epoch of our own commit, tell the old members, and welcome the new ones."""
     identities = verified_members(provider, pending.group, _kept(known, pending.removed))
     after = state.with_group(known.in_epoch(pending.group, identities))
     after = put_out(provider, after, known.addresses, pending.message)
     if pending.welcome is not None:
+        newcomers = dict.fromkeys(identities[leaf].identity for leaf in pending.added)
         after = put_out(provider, after, newcomers, pending.welcome)
     return after
 
@@ -253,6 +250,11 @@ def _accept_group_message(
             removed=tuple(known.identities[leaf].identity for leaf, _ in received.removed),
         )
         return _accept_held(provider, after, group_id, [changed], now)
+    if received.sender.sender_type != SenderType.member:
+        # Whoever sees our ciphertext pass can make such a proposal, and our next commit would carry it out.
+        raise ValidationError(
+            "a proposal from outside the group", code="sender-not-allowed", section="12.1.8"
+        )
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
 

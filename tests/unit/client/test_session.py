@@ -43,6 +43,7 @@ from mls_federation.mls import (
     group_info,
     mls_message,
     propose,
+    propose_to_be_added,
     remove,
     send_application_data,
 )
@@ -756,6 +757,34 @@ def test_a_proposal_is_kept_for_the_commit_that_names_it(alice: Peer, bob: Peer,
     assert {"alice@a.example", "bob@b.example"} == {
         who.identity for who in alice.group(group_id).identities.values()
     }
+
+
+def test_whom_a_member_proposed_to_add_is_welcomed(alice: Peer, bob: Peer, carol: Peer) -> None:
+    group_id = group_of(alice, bob)
+    sent = propose(bob.group(group_id).group, add(carol.bundle().key_package))
+    bob.state = bob.state.with_group(dataclasses.replace(bob.group(group_id), group=sent.group))
+    alice.take(sent.message)
+    alice.renew(group_id)
+    deliver(alice, bob, carol)
+
+    assert [EpochChanged(group_id, 2, ("carol@c.example",), ())] == of_type(bob.events, EpochChanged)
+    assert carol.events == [GroupJoined(group_id)]
+
+
+def test_nobody_outside_can_propose_to_come_in(alice: Peer, bob: Peer, carol: Peer) -> None:
+    """Whoever sees ciphertext pass knows group and epoch: that is enough to propose, and must not be to get in."""
+    group_id = group_of(alice, bob)
+    group = alice.group(group_id).group
+    own = new_key_package(carol.provider, carol.state.account, SUITE, NOW)
+    knock = propose_to_be_added(group.crypto, group_id, group.epoch, own)
+
+    assert_refused(alice, knock, "sender-not-allowed", ValidationError)
+    alice.send(group_id, b"go on")
+    alice.renew(group_id)
+    deliver(alice, bob)
+    assert ["alice@a.example", "bob@b.example"] == [
+        who.identity for who in bob.group(group_id).identities.values()
+    ]
 
 
 # -- commands that cannot be
