@@ -33,10 +33,14 @@ OUTSIDE = {
 # Types that the RFC defines to be `opaque x<V>`.
 OPAQUE = {"HPKEPublicKey", "SignaturePublicKey", "MAC", "KeyPackageRef", "ProposalRef", "HashReference"}
 
+# The form in which a group's state is stored is ours alone.
+NOT_OF_THE_RFC = ("mls_federation.mls.state",)
+
 DECLARED = {
     struct.__name__: struct
     for struct in all_structs()
     if struct.__module__.startswith(("mls_federation.mls.", "mls_federation.crypto."))
+    and struct.__module__ not in NOT_OF_THE_RFC
 }
 
 

@@ -107,9 +107,12 @@ def receive(group: Group, data: bytes, *, now: int | None, psks: PSKLookup = no_
 
 def _receive_public(group: Group, message: PublicMessage, now: int | None, psks: PSKLookup) -> Received:
     _check_not_future(group, message.content.group_id, message.content.epoch)
-    signature_key = signature_key_for(group.tree, group.context, message.content)
+
+    def signature_key_of(_: Sender) -> bytes:
+        return signature_key_for(group.tree, group.context, message.content)
+
     authenticated = unprotect_public(
-        group.crypto, group.secrets.membership_key, message, group.context, lambda _: signature_key
+        group.crypto, group.secrets.membership_key, message, group.context, signature_key_of
     )
     if authenticated.content.sender == member(group.own_leaf):
         raise _own_message()

@@ -224,6 +224,7 @@ def test_a_commit_that_lost_the_race_changes_nothing(suite_1: Crypto) -> None:
     lost = commit(party.groups["ann"], now=NOW)
     won = commit(party.groups["ben"], now=NOW)
     # Ann goes on from the state after sending, in which the key of her commit is spent.
+    assert lost.sent_from is not None
     party.groups["ann"] = lost.sent_from
     party.deliver_commit("ben", won)
     party.assert_agreement()

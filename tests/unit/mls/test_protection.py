@@ -21,6 +21,7 @@ from mls_federation.errors import (
 from mls_federation.mls import (
     ApplicationMessage,
     WireFormat,
+    add,
     commit,
     decode_message,
     group_info,
@@ -274,17 +275,36 @@ def test_a_signature_is_for_one_epoch_and_one_wire_format(party: Party) -> None:
     refuse(party, private, "bad-signature", VerificationError)
 
 
-def test_senders_from_outside(party: Party) -> None:
+@pytest.mark.parametrize(
+    ("sender_type", "index"),
+    [(SenderType.external, 0), (SenderType.new_member_proposal, None), (SenderType.new_member_commit, None)],
+)
+def test_senders_from_outside(party: Party, sender_type: SenderType, index: int | None) -> None:
+    # An Update is for members alone.
     message = public_message(party)
-    for sender_type, index in (
-        (SenderType.external, 0),
-        (SenderType.new_member_proposal, None),
-        (SenderType.new_member_commit, None),
-    ):
-        content = replace(message.content, sender=Sender(sender_type=sender_type, index=index))
-        refuse(
-            party, replace(message, content=content, membership_tag=None), "unknown-sender", ValidationError
-        )
+    content = replace(message.content, sender=Sender(sender_type=sender_type, index=index))
+    outside = replace(message, content=content, membership_tag=None)
+    refuse(party, outside, "sender-not-allowed", ValidationError)
+
+
+def test_an_external_sender_whom_the_group_does_not_name(party: Party) -> None:
+    body = add(party.client("new").key_package().key_package)
+    message = public_message(party)
+    sender = Sender(sender_type=SenderType.external, index=0)
+    content = replace(message.content, sender=sender, content=body)
+    refuse(party, replace(message, content=content, membership_tag=None), "unknown-sender", ValidationError)
+
+
+def test_late_messages_of_those_who_are_gone(party: Party) -> None:
+    late = [
+        propose_update(party.groups["cat"], wire_format=wire_format).message
+        for wire_format in (WireFormat.mls_public_message, WireFormat.mls_private_message)
+    ]
+    party.remove("ann", "cat")
+    for message in late:
+        with pytest.raises(EpochError) as caught:
+            receive(party.groups["ben"], message, now=NOW)
+        assert caught.value.code == "wrong-epoch"
 
 
 def test_a_blank_leaf_sends_nothing(party: Party) -> None:
