@@ -24,7 +24,7 @@ from dev import chromium, environment, federation
 from dev.browser import chromium_arguments
 from dev.steps import ROOT, files_in
 from dev.web_tree import PYODIDE_TEST_WHEELS
-from tests.support import vector_files
+from tests.support import hpke_vectors, vector_files
 
 HERE = Path(__file__).parent
 TESTED = ("tests/unit", "tests/vectors")
@@ -66,12 +66,18 @@ def _fill(archive: zipfile.ZipFile) -> None:
             archive.write(file, f"main/{file.relative_to(ROOT).as_posix()}")
     for family in vector_files.SHA256:
         file = vector_files.find_data_file(f"{family}.json", vector_files.folders())
-        archive.write(file, f"vectors/{file.name}")
+        archive.write(file, f"mls-vectors/{file.name}")
+    hpke = vector_files.find_data_file(hpke_vectors.FILE, hpke_vectors.folders())
+    archive.write(hpke, f"hpke-vectors/{hpke.name}")
     archive.write(HERE / "run_inside.py", "main/run_inside.py")
     options = {
         "arguments": ["-p", "no:cacheprovider", "--capture=sys", "--color=no", "-q", *_SELECTION],
         # With CI set, a vector file that is missing fails its tests instead of skipping them.
-        "environment": {"CI": "true", "MLS_TEST_VECTORS": f"{_HOME}/vectors"},
+        "environment": {
+            "CI": "true",
+            "MLS_TEST_VECTORS": f"{_HOME}/mls-vectors",
+            "MLS_HPKE_VECTORS": f"{_HOME}/hpke-vectors",
+        },
     }
     archive.writestr("main/run_inside.json", json.dumps(options))
 

@@ -37,7 +37,6 @@ def receiver_key(vector: Vector) -> KeyPair:
     return KeyPair(octets(vector, "skRm"), octets(vector, "pkRm"))
 
 
-@pytest.mark.cpython_only
 @pytest.mark.parametrize("kem", KEMS)
 def test_derive_key_pair(provider: CryptoProvider, kem: KEM) -> None:
     for vector in vectors_of(kem):
@@ -47,7 +46,6 @@ def test_derive_key_pair(provider: CryptoProvider, kem: KEM) -> None:
             assert derived.public_key == octets(vector, public_key)
 
 
-@pytest.mark.cpython_only
 @pytest.mark.parametrize("kem", KEMS)
 def test_sender(provider: CryptoProvider, kem: KEM) -> None:
     for vector in vectors_of(kem):
@@ -67,7 +65,6 @@ def test_sender(provider: CryptoProvider, kem: KEM) -> None:
             assert exported == octets(case, "exported_value")
 
 
-@pytest.mark.cpython_only
 @pytest.mark.parametrize("kem", KEMS)
 def test_receiver(provider: CryptoProvider, kem: KEM) -> None:
     for vector in vectors_of(kem):
