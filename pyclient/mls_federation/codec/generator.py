@@ -24,6 +24,9 @@ from .varint import InvalidLength, prefixed, read_length
 
 ArmTable = Mapping[Any, Any]
 
+# The slot for a value's octets, in structs that keep them.
+KEPT_OCTETS = "_octets"
+
 _FORMATS = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}
 _INPUT_FAULTS = (IndexError, KeyError, struct.error, InvalidLength)
 _VALUE_FAULTS = (AttributeError, TypeError, KeyError, OverflowError, ValueError, struct.error)
@@ -75,6 +78,7 @@ class _Writer:
         self.specs = specs
         self.base = base
         self.hints = typing.get_type_hints(cls, include_extras=True)
+        self.keeps_octets = hasattr(cls, KEPT_OCTETS)
         self.lines: list[str] = []
         self.owner: list[str] = []  # the field that each line serves
         self.field = "(start)"
@@ -95,7 +99,7 @@ class _Writer:
             self.names[f"_u{size}"] = struct.Struct(form).unpack_from
             self.names[f"_p{size}"] = struct.Struct(form).pack
         self.names["_u3"] = _unpack_3
-        for name in fields:
+        for name in (*fields, KEPT_OCTETS) if self.keeps_octets else fields:
             self.names[f"_set_{name}"] = getattr(cls, name).__set__
 
     def write(self) -> Generated:
@@ -115,6 +119,8 @@ class _Writer:
         self.line(0, f"def init(_o{parameters}):")
         for name in self.fields:
             self.line(1, f"_set_{name}(_o, {name})")
+        if self.keeps_octets:
+            self.line(1, f"_set_{KEPT_OCTETS}(_o, None)")
         self.line(1, "return None")
 
     def write_read(self) -> None:
@@ -122,6 +128,8 @@ class _Writer:
         self.line(0, f"def read(_b, _p{''.join(f', {name}' for name in told)}):")
         self.line(1, "try:")
         self.line(2, "_o = _new(_cls)")
+        if self.keeps_octets:
+            self.line(2, "_start = _p")
         for name in self.fields:
             self.field = name
             spec = self.specs.get(name)
@@ -133,12 +141,16 @@ class _Writer:
             elif not isinstance(spec, ImplicitSpec):
                 self.read(2, self.hints[name], name)
             self.line(2, f"_set_{name}(_o, {name})")
+        if self.keeps_octets:
+            self.line(2, f"_set_{KEPT_OCTETS}(_o, _b[_start:_p])")
         self.line(2, "return _o, _p")
         self.line(1, "except _input_faults as fault:")
         self.line(2, "raise _refuse(fault, _p) from None")
 
     def write_encode(self) -> None:
         self.line(0, "def encode(_o):")
+        if self.keeps_octets:
+            self.line(1, f"if _o.{KEPT_OCTETS} is not None: return _o.{KEPT_OCTETS}")
         self.line(1, "try:")
         parts = []
         for name in self.fields:
@@ -152,7 +164,13 @@ class _Writer:
                 self.line(2, f"_w_{name} = {self.encoded(self.hints[name], f'_o.{name}')}")
             parts.append(f"_w_{name}")
         self.field = "(end)"
-        self.line(2, f"return {' + '.join(parts) or repr(b'')}")
+        octets = " + ".join(parts) or repr(b"")
+        if self.keeps_octets:
+            self.line(2, f"_octets = {octets}")
+            self.line(2, f"_set_{KEPT_OCTETS}(_o, _octets)")
+            self.line(2, "return _octets")
+        else:
+            self.line(2, f"return {octets}")
         self.line(1, "except _value_faults as fault:")
         self.line(2, "raise _misused(fault) from fault")
 

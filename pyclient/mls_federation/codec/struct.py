@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
 from ..errors import DecodeError, UsageError
-from .generator import ArmTable, FieldSpec, Generated, GivenSpec, ImplicitSpec, SelectSpec, generate
+from .generator import KEPT_OCTETS, ArmTable, FieldSpec, Generated, GivenSpec, ImplicitSpec, SelectSpec, generate
 
 S = TypeVar("S", bound="Struct")
 
@@ -41,7 +41,9 @@ def given(**values: str) -> Any:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(select, implicit, given))
 class _StructMeta(type):
-    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _StructMeta:
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], keep_octets: bool = False
+    ) -> _StructMeta:
         fields = tuple(_declared_fields(namespace))
         if bases and not fields:
             # Since Python 3.14 annotations are not there to be read unless the module asks for the older way.
@@ -52,7 +54,7 @@ class _StructMeta(type):
         namespace["_specs"] = {
             field: namespace.pop(field) for field in fields if isinstance(namespace.get(field), FieldSpec)
         }
-        namespace["__slots__"] = fields
+        namespace["__slots__"] = (*fields, KEPT_OCTETS) if keep_octets else fields
         return super().__new__(mcls, name, bases, namespace)
 
 
@@ -64,7 +66,11 @@ def _declared_fields(namespace: dict[str, Any]) -> list[str]:
 
 
 class Struct(metaclass=_StructMeta):
-    """Base of every struct on the wire. Subclasses only declare fields."""
+    """Base of every struct on the wire. Subclasses only declare fields.
+
+    `class LeafNode(Struct, keep_octets=True)` keeps the octets of a value with it, once they are known: worth their room
+    for structs that are hashed, signed over or sent again and again. There is only one encoding of a value.
+    """
 
     _fields: ClassVar[tuple[str, ...]]
     _specs: ClassVar[dict[str, FieldSpec]]

@@ -25,7 +25,7 @@ from .nodes import (
 from .tree_math import LeafIndex
 
 
-class KeyPackage(Struct):
+class KeyPackage(Struct, keep_octets=True):
     """A client's offer to be added to a group of one cipher suite."""
 
     version: ProtocolVersion

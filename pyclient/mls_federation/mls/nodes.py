@@ -35,7 +35,7 @@ class LeafNodeSource(ClosedEnum8):
     commit = 3
 
 
-class Capabilities(Struct):
+class Capabilities(Struct, keep_octets=True):
     """What a client supports (§7.2)."""
 
     versions: Vec[ProtocolVersion]
@@ -52,7 +52,7 @@ class Lifetime(Struct):
     not_after: uint64
 
 
-class LeafNode(Struct):
+class LeafNode(Struct, keep_octets=True):
     """A member, or a would-be member (§7.2). `source` is what its `leaf_node_source` calls for."""
 
     encryption_key: opaque
@@ -98,7 +98,7 @@ class LeafNodeTBS(Struct):
     )
 
 
-class ParentNode(Struct):
+class ParentNode(Struct, keep_octets=True):
     """An intermediate node (§7.1)."""
 
     encryption_key: opaque
