@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, crypto, generate_signature_key
-from ..federation.binding import CLIENT_ID_SIZE, KeySet, split_identity
+from ..federation.binding import CLIENT_ID_SIZE, KeySet, domain_of
 from ..federation.identity import FEDERATION_IDENTITY, identity_credential, identity_extension
 from ..federation.manifest import build_key_set
 from ..federation.seed import Credential
@@ -45,7 +45,7 @@ class Account:
     @property
     def domain(self) -> str:
         """The domain whose delivery service serves us."""
-        return split_identity(self.identity.encode("utf-8"))[1]
+        return domain_of(self.identity)
 
     @property
     def credential(self) -> Credential:
@@ -72,7 +72,7 @@ def new_account(provider: CryptoProvider, identity: str) -> Account:
     Raises:
         ValidationError: code `bad-identity`: `identity` is not written `name@domain`; the message says why.
     """
-    split_identity(identity.encode("utf-8"))
+    domain_of(identity)
     scheme = SignatureScheme.ed25519
     return Account(
         identity=identity,

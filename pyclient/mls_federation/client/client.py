@@ -27,7 +27,7 @@ from ..federation.binding import (
     InboxHello,
     InboxKeyCount,
     RecipientStatus,
-    split_identity,
+    domain_of,
 )
 from ..federation.manifest import VerifiedBundle
 from ..federation.safety_number import safety_number
@@ -177,7 +177,7 @@ class Client:
             ValidationError: code `bad-identity`.
             StateError: code `unknown-domain`: nobody has said where it is.
         """
-        _, domain = split_identity(identity.encode("utf-8"))
+        domain = domain_of(identity)
         return self._service(domain)
 
     async def register(self) -> None:
@@ -422,7 +422,7 @@ class Client:
 
     def _check_size(self, known: GroupState, data: bytes) -> None:
         """Refuse data that cannot be delivered before a key is spent on it."""
-        domains = {split_identity(address.encode("utf-8"))[1] for address in known.addresses}
+        domains = {domain_of(address) for address in known.addresses}
         limits = [
             service.description.limits["body"]
             for domain, service in self._services.items()

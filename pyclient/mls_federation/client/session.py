@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..crypto import CipherSuite, CryptoProvider, crypto
 from ..errors import EpochError, MLSError, RemoteError, StateError, UnsupportedError, ValidationError
-from ..federation.binding import MESSAGE_ID_SIZE, split_identity
+from ..federation.binding import MESSAGE_ID_SIZE, domain_of
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
 from ..mls import (
@@ -141,7 +141,7 @@ def put_out(
     """Put a message into the outbox, once for each domain (client fanout)."""
     by_domain: dict[str, list[str]] = {}
     for identity in recipients:
-        by_domain.setdefault(split_identity(identity.encode("utf-8"))[1], []).append(identity)
+        by_domain.setdefault(domain_of(identity), []).append(identity)
     message_id = provider.random(MESSAGE_ID_SIZE)
     added = tuple(
         Outgoing(message_id, domain, tuple(identities), message) for domain, identities in by_domain.items()

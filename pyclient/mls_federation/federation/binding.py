@@ -283,6 +283,16 @@ def split_identity(identity: bytes) -> tuple[str, str]:
     return name, domain
 
 
+def domain_of(identity: str) -> str:
+    """The domain of an identity `name@domain`.
+
+    Raises:
+        ValidationError: code `bad-identity`, as `split_identity`.
+    """
+    # JavaScript's strings may have lone surrogates; they become octets that are not UTF-8.
+    return split_identity(identity.encode("utf-8", "surrogatepass"))[1]
+
+
 def is_domain(text: str) -> bool:
     """Whether `text` is a domain name as identities carry it: lower-case labels of letters, digits and hyphens."""
     return len(text) <= 253 and all(_DOMAIN_LABEL.fullmatch(label) for label in text.split("."))

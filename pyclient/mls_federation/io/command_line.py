@@ -38,7 +38,7 @@ from ..client.account import supported_suites
 from ..client.delivery_service import fetch_bundles, find_service
 from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, UsageError
-from ..federation.binding import split_identity
+from ..federation.binding import domain_of
 from ..federation.manifest import VerifiedBundle
 from ..media import srtp_profile
 from ..mls.nodes import Lifetime
@@ -95,7 +95,7 @@ def _services(given: Sequence[str]) -> dict[str, str]:
 
 
 async def _fetch(identity: str, services: Mapping[str, str]) -> None:
-    _, domain = split_identity(identity.encode("utf-8"))
+    domain = domain_of(identity)
     if domain not in services:
         raise UsageError(f"say where the delivery service of {domain} is: --service {domain}=URL")
     provider = PycaProvider()

@@ -782,8 +782,9 @@ def test_nobody_outside_can_propose_to_come_in(alice: Peer, bob: Peer, carol: Pe
     alice.send(group_id, b"go on")
     alice.renew(group_id)
     deliver(alice, bob)
-    assert ["alice@a.example", "bob@b.example"] == [
-        who.identity for who in bob.group(group_id).identities.values()
+    assert [who.identity for who in bob.group(group_id).identities.values()] == [
+        "alice@a.example",
+        "bob@b.example",
     ]
 
 
