@@ -86,29 +86,25 @@ async def measure(runs: int) -> tuple[list[Visit], list[Visit]]:
 
 def table(firsts: Sequence[Visit], seconds: Sequence[Visit]) -> str:
     """Medians, with the range of what was measured, as Markdown."""
-    lines = [
-        "| median of runs (least to most) | first visit | second visit |",
-        "|---|---|---|",
-        _row("`MLSFederation.load()` done, s", "loaded", firsts, seconds, 1000),
-        _row("first call answered (`setDeliveryService`), s", "usable", firsts, seconds, 1000),
-        _row(
-            "client made (`createClient`: keys published, inbox open), s", "registered", firsts, seconds, 1000
-        ),
-        _row("requests", "requests", firsts, seconds, 1),
-        _row("transferred, MB", "octets", firsts, seconds, 1_000_000),
+    rows = [
+        ("`MLSFederation.load()` done, s", "loaded", 1000, 2),
+        ("first call answered (`setDeliveryService`), s", "usable", 1000, 2),
+        ("client made (`createClient`: keys published, inbox open), s", "registered", 1000, 2),
+        ("requests", "requests", 1, 0),
+        ("transferred, kB", "octets", 1000, 1),
     ]
+    lines = ["| median of runs (least to most) | first visit | second visit |", "|---|---|---|"]
+    for title, field, unit, digits in rows:
+        cells = [
+            _spread([getattr(visit, field) / unit for visit in visits], digits)
+            for visits in (firsts, seconds)
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _row(title: str, field: str, firsts: Sequence[Visit], seconds: Sequence[Visit], unit: int) -> str:
-    cells = []
-    for visits in (firsts, seconds):
-        values = [getattr(visit, field) / unit for visit in visits]
-        digits = 0 if unit == 1 else 2
-        cells.append(
-            f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-        )
-    return f"| {title} | {' | '.join(cells)} |"
+def _spread(values: Sequence[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def write(section: str) -> None:
