@@ -1,0 +1,277 @@
+"""Delivery services as processes, people who use them, and what may stand between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import uvicorn
+import websockets
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import connect
+
+from mls_federation.client import Client, Event
+from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
+from mls_federation.io import connected_client
+
+HOST = "127.0.0.1"
+# Long enough for a machine that has much else to do; only a test that fails waits for so long.
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+
+
+def unique(name: str, domain: str) -> str:
+    """An identity that no other test uses."""
+    return f"{name}{next(_numbers)}@{domain}"
+
+
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+# -- services
+
+
+class Service:
+    """A delivery service that a test may end and start again, with the same address and database.
+
+    Attributes:
+        url: its address, whether it runs or not.
+    """
+
+    def __init__(self, domain: str, folder: Path, *options: str) -> None:
+        self.domain = domain
+        self.url = f"http://{HOST}:{unused_port()}"
+        self._command = [sys.executable, "-m", "mls_delivery", "--domain", domain]
+        self._command += ["--port", self.url.rpartition(":")[2]]
+        self._command += ["--database", f"sqlite:///{(folder / f'{domain}.sqlite3').as_posix()}", *options]
+        self._log = folder / f"{domain}.log"
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        with self._log.open("ab") as output:
+            self._popen = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while self._popen.poll() is None:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                opener.open(self.url + WELL_KNOWN_PATH, timeout=PATIENCE).close()
+                return
+        raise AssertionError(self._log.read_text())
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._popen is not None:
+            self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        assert self._popen is not None
+        self._popen.send_signal(number)
+        self._popen.wait(PATIENCE)
+        self._popen = None
+
+
+@contextlib.contextmanager
+def services_running(
+    folder: Path, domains: Sequence[str] = ("a.example", "b.example", "c.example")
+) -> Iterator[dict[str, Service]]:
+    """A delivery service for each domain."""
+    services = {domain: Service(domain, folder) for domain in domains}
+    try:
+        for service in services.values():
+            service.start()
+        yield services
+    finally:
+        for service in services.values():
+            service.stop()
+
+
+# -- people
+
+
+class Person:
+    """A client, and what it was told and nobody has looked at yet."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self.events: list[Event] = []
+        self._client: Client | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def client(self) -> Client:
+        """The client."""
+        assert self._client is not None
+        return self._client
+
+    def on_event(self, event: Event) -> None:
+        """Note what happened."""
+        self.events.append(event)
+        self._news.set()
+
+    async def told(self, kind: type[T], **fields: object) -> T:
+        """Wait until something of this kind has happened, and take it off the list."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    for event in self.events:
+                        if isinstance(event, kind) and fields.items() <= vars(event).items():
+                            self.events.remove(event)
+                            return event
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(
+                f"{self.identity} was not told of {kind.__name__} {fields}, but {self.events}"
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def person(identity: str, services: Mapping[str, str]) -> AsyncIterator[Person]:
+    """Somebody who is registered and connected.
+
+    Args:
+        services: addresses by domain.
+    """
+    somebody = Person(identity)
+    async with connected_client(identity, services, somebody.on_event) as client:
+        somebody._client = client
+        yield somebody
+
+
+# -- between them
+
+Change = Callable[[str, Response], Response]
+
+
+@dataclass
+class Proxy:
+    """Stands before a delivery service, sees everything, and changes what its test tells it to.
+
+    Attributes:
+        url: where it listens.
+        requests: path and body of every request.
+        change: is given the path and each response, and returns what the client gets.
+        frames: the same for frames from the inbox.
+    """
+
+    upstream: str
+    url: str = ""
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
+    change: Change = lambda _, response: response
+    frames: Callable[[bytes], bytes] = lambda frame: frame
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The MLS messages that passed."""
+        return [SubmitRequest.decode(body).message for path, body in self.requests if path == "/v1/messages"]
+
+    async def forward(self, request: Request) -> Response:
+        """Ask the service, and answer as the test wants it."""
+        body = await request.body()
+        self.requests.append((request.url.path, body))
+        headers = {
+            name: request.headers[name]
+            for name in ("content-type", "accept", "authorization")
+            if name in request.headers
+        }
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            answer = await client.request(
+                request.method, self.upstream + request.url.path, content=body, headers=headers
+            )
+        kind = answer.headers.get("content-type")
+        return self.change(request.url.path, Response(answer.content, answer.status_code, media_type=kind))
+
+    async def forward_inbox(self, socket: WebSocket) -> None:
+        """Pass frames on, both ways."""
+        await socket.accept()
+        async with connect(self.upstream.replace("http", "ws", 1) + socket.url.path, proxy=None) as upstream:
+
+            async def up() -> None:
+                with contextlib.suppress(WebSocketDisconnect):
+                    while True:
+                        await upstream.send(await socket.receive_bytes())
+
+            rising = asyncio.create_task(up())
+            try:
+                async for frame in upstream:
+                    assert isinstance(frame, bytes)
+                    await socket.send_bytes(self.frames(frame))
+                await socket.close(upstream.close_code or 1000)
+            except (WebSocketDisconnect, websockets.ConnectionClosed):
+                pass
+            finally:
+                rising.cancel()
+                await asyncio.wait([rising])
+
+
+@contextlib.asynccontextmanager
+async def proxy_before(upstream: str) -> AsyncIterator[Proxy]:
+    """A proxy before the service at `upstream`."""
+    proxy = Proxy(upstream)
+    methods = ["GET", "POST", "PUT"]
+    app = Starlette(
+        routes=[
+            WebSocketRoute("/v1/inbox", proxy.forward_inbox),
+            Route("/{path:path}", proxy.forward, methods=methods),
+        ]
+    )
+    async with serving(app) as url:
+        proxy.url = url
+        yield proxy
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """An ASGI application, served in this process; its address."""
+    with socket.socket() as listening:
+        listening.bind((HOST, 0))
+        listening.listen()
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield f"http://{HOST}:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the services are."""
+
+    by_domain: Mapping[str, str]
+
+    def but(self, **changed: str) -> dict[str, str]:
+        """The same, with others for some domains: `but(b=url)` changes b.example."""
+        return {**self.by_domain, **{f"{name}.example": url for name, url in changed.items()}}
