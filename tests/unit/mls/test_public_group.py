@@ -1,0 +1,94 @@
+"""Following a group without its secrets, as a delivery service does."""
+
+import pytest
+
+from mls_federation.crypto import Crypto
+from mls_federation.errors import EpochError, UnsupportedError, ValidationError, VerificationError
+from mls_federation.mls import (
+    PublicGroup,
+    WireFormat,
+    add,
+    commit,
+    follow,
+    group_info,
+    join_by_external_commit,
+    observe,
+    propose,
+    receive,
+    remove,
+)
+from tests.support.forge import forge_commit
+from tests.support.pair import NOW, Party
+
+PUBLIC = WireFormat.mls_public_message
+
+
+def follower(party: Party) -> PublicGroup:
+    return follow(party.crypto, group_info(party.groups["ann"]), now=NOW)
+
+
+def test_it_reaches_what_the_members_reach(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "cat")
+    group = follower(party)
+    dan = party.client("dan").key_package()
+    steps = (
+        ("ben", [add(dan.key_package)], {"dan": dan}),
+        ("ann", [], {}),
+        ("dan", [remove(party.leaf("cat"))], {}),
+    )
+    for by, proposals, joining in steps:
+        pending = party.commit(by, proposals, joining=joining, wire_format=PUBLIC)
+        followed = observe(group, pending.message, now=NOW)
+        group = followed.group
+        assert group.context == party.groups["ann"].context
+        assert group.interim_transcript_hash == party.groups["ann"].interim_transcript_hash
+        assert followed.added == pending.added
+        assert followed.removed == tuple(leaf for leaf, _ in pending.removed)
+
+
+def test_it_follows_proposals_and_external_commits(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "cat")
+    group = follower(party)
+    sent = propose(party.groups["ben"], remove(party.leaf("cat")), wire_format=PUBLIC)
+    group = observe(group, sent.message, now=NOW).group
+    party.groups["ben"] = sent.group
+    for name in ("ann", "cat"):
+        party.groups[name] = receive(party.groups[name], sent.message, now=NOW).group  # type: ignore[union-attr]
+    group = observe(group, party.commit("ann", wire_format=PUBLIC).message, now=NOW).group
+    info = group_info(party.groups["ann"], with_external_pub=True)
+    pending = join_by_external_commit(suite_1, info, party.client("dan").key_package(), now=NOW)
+    party.deliver_commit("dan", pending)
+    followed = observe(group, pending.message, now=NOW)
+    assert followed.added == pending.added
+    assert followed.group.context == party.groups["ann"].context
+
+
+def test_what_members_refuse_it_refuses(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "eve")
+    group = follower(party)
+    forged = forge_commit(party, "eve", [remove(party.leaf("eve"))])
+    with pytest.raises(ValidationError) as refused:
+        observe(group, forged, now=NOW)
+    assert refused.value.code == "committer-removed"
+
+
+def test_it_reads_neither_private_messages_nor_other_epochs(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben")
+    group = follower(party)
+    with pytest.raises(UnsupportedError):
+        observe(group, commit(party.groups["ann"], now=NOW).message, now=NOW)
+    message = commit(party.groups["ann"], now=NOW, wire_format=PUBLIC).message
+    group = observe(group, message, now=NOW).group
+    with pytest.raises(EpochError):
+        observe(group, message, now=NOW)
+
+
+def test_a_changed_commit_is_refused(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben")
+    group = follower(party)
+    message = bytearray(commit(party.groups["ann"], now=NOW, wire_format=PUBLIC).message)
+    message[-40] ^= 1  # in the confirmation tag, which it cannot check
+    assert observe(group, bytes(message), now=NOW)
+    message[len(message) // 2] ^= 1
+    with pytest.raises(VerificationError):
+        observe(group, bytes(message), now=NOW)
