@@ -69,11 +69,14 @@ def test_beginning_anew_in_another_suite(party: Party, suite_3: Crypto) -> None:
         assert caught.value.code == "unknown-psk"
 
 
-def test_a_group_that_has_ended_sends_nothing_more(party: Party) -> None:
+def test_a_group_that_has_not_ended(party: Party) -> None:
+    own = party.client("ann").key_package()
     with pytest.raises(StateError) as caught:
-        own = party.client("ann").key_package()
         reinitialize(party.crypto.provider, party.groups["ann"], own, [], now=NOW)
     assert caught.value.code == "not-ended"
+
+
+def test_a_group_that_has_ended_sends_nothing_more(party: Party) -> None:
     end(party)
     for group in party.groups.values():
         with pytest.raises(StateError) as caught:
