@@ -19,8 +19,10 @@ export class LoadError extends Error {
 
 /** Follows the downloads of start-up by standing before `fetch` from its creation to `end()`. */
 export class Progression {
-  /** @type {LoadError | undefined} */
-  failure;
+  /** Rejects when a file cannot be had, since not everything that waits for one notices. @type {Promise<never>} */
+  failed;
+  /** @type {(error: LoadError) => void} */
+  #reject = () => {};
   #base;
   #report;
   /** @type {Progress["stage"]} */
@@ -39,6 +41,9 @@ export class Progression {
   constructor(base, report) {
     this.#base = base;
     this.#report = report;
+    this.failed = new Promise((_, reject) => (this.#reject = reject));
+    // Whoever loads waits for it; a failure that comes when nobody does is no unhandled one.
+    this.failed.catch(() => {});
     globalThis.fetch = (input, init) => this.#countedFetch(input, init);
   }
 
@@ -129,8 +134,9 @@ export class Progression {
    * @param {string} reason
    */
   #fail(url, reason) {
-    // What went wrong first is the cause; the rest follows from it.
-    this.failure ??= new LoadError(url, reason);
-    return this.failure;
+    const error = new LoadError(url, reason);
+    // Only the first rejection counts: it is the cause of what follows.
+    this.#reject(error);
+    return error;
   }
 }

@@ -32,7 +32,7 @@ const controllers = new Map();
 const worker = {
   async load(options, onprogress, onevent) {
     try {
-      return await start(options, onprogress, onevent);
+      return await load(options, onprogress, onevent);
     } catch (error) {
       console.warn("mls-federation could not start:", error);
       return { ok: false, fault: loadFault(error) };
@@ -68,45 +68,54 @@ const notLoaded = { code: "not-loaded", message: "Wait until MLSFederation.load(
  * @param {(event: EventMessage) => void} onevent
  * @returns {Promise<Reply>}
  */
-async function start({ base, crypto }, onprogress, onevent) {
-  const progression = new Progression(base, onprogress);
+async function load(options, onprogress, onevent) {
+  const progression = new Progression(options.base, onprogress);
   try {
-    const assets = /** @type {Assets} */ (await (await fetch(new URL("assets.json", base))).json());
-    const { directory, packages = [] } = assets.pyodide;
-    const primitivesFile = "vendor/primitives.js";
-    progression.expect(
-      assets.bytes,
-      (file) => file.startsWith(directory) || file === primitivesFile || assets.wheels.includes(file),
-      `${directory}pyodide.asm.wasm`,
-    );
-
-    progression.enter("runtime");
-    const { loadPyodide } = await progression.import(`${directory}pyodide.mjs`);
-    await progression.import(`${directory}pyodide.asm.mjs`);
-    pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
-
-    progression.enter("packages");
-    await progression.import(primitivesFile);
-    const { loadPrimitives } = await import("./primitives.js");
-    pyodide.registerJsModule("mls_primitives", await loadPrimitives());
-    pyodide.registerJsModule("mls_network", network);
-    if (crypto === "pyca" || (crypto === "auto" && packages.includes("cryptography"))) {
-      await loadPackages(["cryptography"]);
-    }
-    await installWheels(assets.wheels.map((wheel) => new URL(wheel, base).href));
-
-    const started = /** @type {Bridge} */ (pyodide.pyimport("mls_federation.browser.bridge"));
-    const reply = started.start(crypto, onevent);
-    if (reply.ok) {
-      bridge = started;
-      progression.enter("ready");
-    }
-    return reply;
-  } catch (error) {
-    throw progression.failure ?? error;
+    // Pyodide waits for ever for WebAssembly that it cannot fetch.
+    return await Promise.race([start(options, progression, onevent), progression.failed]);
   } finally {
     progression.end();
   }
+}
+
+/**
+ * @param {LoadOptions} options
+ * @param {Progression} progression
+ * @param {(event: EventMessage) => void} onevent
+ * @returns {Promise<Reply>}
+ */
+async function start({ base, crypto }, progression, onevent) {
+  const assets = /** @type {Assets} */ (await (await fetch(new URL("assets.json", base))).json());
+  const { directory, packages = [] } = assets.pyodide;
+  const primitivesFile = "vendor/primitives.js";
+  progression.expect(
+    assets.bytes,
+    (file) => file.startsWith(directory) || file === primitivesFile || assets.wheels.includes(file),
+    `${directory}pyodide.asm.wasm`,
+  );
+
+  progression.enter("runtime");
+  const { loadPyodide } = await progression.import(`${directory}pyodide.mjs`);
+  await progression.import(`${directory}pyodide.asm.mjs`);
+  pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
+
+  progression.enter("packages");
+  await progression.import(primitivesFile);
+  const { loadPrimitives } = await import("./primitives.js");
+  pyodide.registerJsModule("mls_primitives", await loadPrimitives());
+  pyodide.registerJsModule("mls_network", network);
+  if (crypto === "pyca" || (crypto === "auto" && packages.includes("cryptography"))) {
+    await loadPackages(["cryptography"]);
+  }
+  await installWheels(assets.wheels.map((wheel) => new URL(wheel, base).href));
+
+  const started = /** @type {Bridge} */ (pyodide.pyimport("mls_federation.browser.bridge"));
+  const reply = started.start(crypto, onevent);
+  if (reply.ok) {
+    bridge = started;
+    progression.enter("ready");
+  }
+  return reply;
 }
 
 /** @param {string[]} wheels micropip and what it needs, then the client's own */
