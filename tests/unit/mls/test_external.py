@@ -1,27 +1,19 @@
-"""From outside a group: external commits (§12.4.3.2), proposals of non-members (§12.1.8), and following it in public."""
+"""From outside a group: external commits (§12.4.3.2) and proposals of non-members (§12.1.8)."""
 
 import pytest
 
 from mls_federation.codec import encode_vector, replace
 from mls_federation.crypto import Crypto
-from mls_federation.errors import EpochError, MLSError, UnsupportedError, ValidationError, VerificationError
+from mls_federation.errors import EpochError, MLSError, ValidationError, VerificationError
 from mls_federation.mls import (
     CommitMessage,
     Group,
     GroupInfo,
-    MLSMessage,
     ProposalMessage,
-    PublicGroup,
-    WireFormat,
-    add,
-    commit,
     decode_message,
-    follow,
     group_info,
     join_by_external_commit,
     mls_message,
-    observe,
-    propose,
     propose_from_outside,
     propose_to_be_added,
     receive,
@@ -32,8 +24,6 @@ from mls_federation.mls.extensions import Extension, ExtensionType, ExternalSend
 from mls_federation.mls.ratchet_tree import decode_tree, encode_tree
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.pair import GROUP_ID, NOW, Client, Party, new_client
-
-PUBLIC = WireFormat.mls_public_message
 
 
 @pytest.fixture
@@ -191,64 +181,3 @@ def test_somebody_asks_to_be_added(party: Party) -> None:
     take_in(party, propose_to_be_added(party.crypto, GROUP_ID, epoch, own))
     party.commit("ann", joining={"dan": own})
     assert party.read("ben", party.send("dan", b"thanks")).data == b"thanks"
-
-
-# -- following without secrets
-
-
-class Follower:
-    """Keeps up with a party from its public messages."""
-
-    def __init__(self, party: Party) -> None:
-        self.group: PublicGroup = follow(party.crypto, shown(party.groups["ann"]), now=NOW)
-
-    def see(self, message: bytes) -> None:
-        self.group = observe(self.group, message, now=NOW).group
-
-    def assert_up_to_date(self, party: Party) -> None:
-        member = next(iter(party.groups.values()))
-        assert self.group.context == member.context
-        assert encode_tree(self.group.tree) == encode_tree(member.tree)
-        assert self.group.interim_transcript_hash == member.interim_transcript_hash
-
-
-def test_following(party: Party) -> None:
-    follower = Follower(party)
-    for name in ("ann", "cat"):
-        follower.see(party.commit(name, wire_format=PUBLIC).message)
-        follower.assert_up_to_date(party)
-    own = party.client("dan").key_package()
-    sent = propose(party.groups["ben"], add(own.key_package), wire_format=PUBLIC)
-    follower.see(sent.message)
-    party.groups["ben"] = sent.group
-    for name in ("ann", "cat"):
-        received = receive(party.groups[name], sent.message, now=NOW)
-        assert isinstance(received, ProposalMessage)
-        party.groups[name] = received.group
-    follower.see(party.commit("ann", joining={"dan": own}, wire_format=PUBLIC).message)
-    follower.assert_up_to_date(party)
-    pending = commit(party.groups["dan"], [remove(party.leaf("ben"))], now=NOW, wire_format=PUBLIC)
-    party.deliver_commit("dan", pending)
-    follower.see(pending.message)
-    follower.assert_up_to_date(party)
-
-
-def test_a_follower_refuses_what_members_refuse(party: Party) -> None:
-    follower = Follower(party)
-    good = commit(party.groups["ann"], now=NOW, wire_format=PUBLIC).message
-    late = party.commit("ben", wire_format=PUBLIC).message
-    with pytest.raises(EpochError):
-        Follower(party).see(good)
-    follower.see(late)
-    with pytest.raises(EpochError):
-        follower.see(late)
-    private = commit(party.groups["ann"], now=NOW).message
-    with pytest.raises(UnsupportedError):
-        follower.see(private)
-    message = MLSMessage.decode(commit(party.groups["ann"], now=NOW, wire_format=PUBLIC).message)
-    broken = replace(message.message, membership_tag=bytes(32))
-    # The membership tag takes a secret to check; the signature does not.
-    observe(follower.group, mls_message(broken).encode(), now=NOW)
-    content = replace(message.message.content, authenticated_data=b"x")  # type: ignore[union-attr]
-    with pytest.raises(VerificationError):
-        observe(follower.group, mls_message(replace(message.message, content=content)).encode(), now=NOW)
