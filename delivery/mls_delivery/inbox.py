@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -55,13 +55,23 @@ class _Close(Exception):
 
 @dataclass(eq=False)
 class _Inbox:
-    """One connection, and up to where its client may acknowledge."""
+    """One connection.
+
+    Attributes:
+        delivered: up to where its client has been served, and may acknowledge.
+        acknowledged: up to where it has acknowledged.
+        forgotten: up to where the store knows of that.
+        acknowledgement: set when there is something to forget.
+    """
 
     websocket: WebSocket
     service: DeliveryService
     client: Client
     listener: Listener
     delivered: int
+    acknowledged: int
+    forgotten: int
+    acknowledgement: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def inbox(websocket: WebSocket) -> None:
@@ -90,16 +100,23 @@ async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
     client = await service.store.client_of(token_hash(hello.token_secret), service.clock())
     if client is None:
         raise _Close(CLOSE_BAD_TOKEN, "the session is unknown or has ended")
-    state = await service.store.inbox_state(client)
-    if hello.cursor > state.last_sequence:
-        raise _Close(CLOSE_BAD_CURSOR, "the inbox has not come as far as this cursor; begin again at 0")
-    listener = service.inboxes.open(client.key)
-    try:
-        connection = _Inbox(websocket, service, client, listener, hello.cursor)
+    async with service.inboxes.open(client.key) as listener:
+        state = await service.store.inbox_state(client)
+        if hello.cursor > state.last_sequence:
+            raise _Close(CLOSE_BAD_CURSOR, "the inbox has not come as far as this cursor; begin again at 0")
+        connection = _Inbox(
+            websocket, service, client, listener, hello.cursor, state.acknowledged, state.acknowledged
+        )
         await _send(websocket, InboxFrameType.ready, InboxReady(last_acknowledged=state.acknowledged))
-        await _first_end(_deliver(connection), _acknowledge(connection), _replaced(connection))
-    finally:
-        service.inboxes.close(client.key, listener)
+        try:
+            await _first_end(
+                _deliver(connection),
+                _hear_acknowledgements(connection),
+                _forget(connection),
+                _replaced(connection),
+            )
+        finally:
+            await _forget_acknowledged(connection)
 
 
 async def _first_end(*works: Coroutine[Any, Any, None]) -> None:
@@ -110,7 +127,7 @@ async def _first_end(*works: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
 
@@ -148,12 +165,28 @@ async def _tell_key_count(connection: _Inbox) -> None:
         await _send(connection.websocket, InboxFrameType.key_count, InboxKeyCount(available=available))
 
 
-async def _acknowledge(connection: _Inbox) -> None:
+async def _hear_acknowledgements(connection: _Inbox) -> None:
     while True:
         ack = await _receive(connection.websocket, InboxAck)
         if ack.cursor > connection.delivered:
             raise _Close(CLOSE_BAD_CURSOR, "more was acknowledged than was delivered")
-        await connection.service.store.acknowledge(connection.client, ack.cursor)
+        connection.acknowledged = max(connection.acknowledged, ack.cursor)
+        connection.acknowledgement.set()
+
+
+async def _forget(connection: _Inbox) -> None:
+    # Apart from hearing them: acknowledgements that come faster than the disk can follow become one transaction.
+    while True:
+        await connection.acknowledgement.wait()
+        connection.acknowledgement.clear()
+        await _forget_acknowledged(connection)
+
+
+async def _forget_acknowledged(connection: _Inbox) -> None:
+    cursor = connection.acknowledged
+    if cursor > connection.forgotten:
+        await connection.service.store.acknowledge(connection.client, cursor)
+        connection.forgotten = cursor
 
 
 async def _replaced(connection: _Inbox) -> None:

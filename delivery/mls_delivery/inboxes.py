@@ -6,6 +6,8 @@ Nothing is passed on here but the fact itself. What there is to deliver, an inbo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
@@ -16,10 +18,12 @@ class Listener:
     Attributes:
         news: set when messages or keys may have changed.
         replaced: set when the same client has opened another inbox.
+        ended: set when nothing more will come of this one.
     """
 
     news: asyncio.Event = field(default_factory=asyncio.Event)
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     keys_taken: bool = True
 
 
@@ -29,18 +33,20 @@ class Inboxes:
     def __init__(self) -> None:
         self._listeners: dict[int, Listener] = {}
 
-    def open(self, client: int) -> Listener:
-        """Listen for a client, in place of whoever did before."""
+    @asynccontextmanager
+    async def open(self, client: int) -> AsyncIterator[Listener]:
+        """Listen for a client, in place of whoever did before, and who has ended when this begins."""
         previous = self._listeners.get(client)
-        if previous is not None:
-            previous.replaced.set()
         listener = self._listeners[client] = Listener()
-        return listener
-
-    def close(self, client: int, listener: Listener) -> None:
-        """Stop listening."""
-        if self._listeners.get(client) is listener:
-            del self._listeners[client]
+        try:
+            if previous is not None:
+                previous.replaced.set()
+                await previous.ended.wait()
+            yield listener
+        finally:
+            listener.ended.set()
+            if self._listeners.get(client) is listener:
+                del self._listeners[client]
 
     def message_arrived(self, client: int) -> None:
         """A message was stored for a client."""

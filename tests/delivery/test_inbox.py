@@ -118,6 +118,19 @@ def test_many_messages_in_order(provider: CryptoProvider, service: Running) -> N
             assert delivery.message[-1] == number
 
 
+def test_acknowledgements_count_though_the_client_leaves_at_once(
+    provider: CryptoProvider, service: Running
+) -> None:
+    bob = Device.registered(provider, service)
+    _fill(service, 50)
+    with bob.inbox() as inbox:
+        inbox.ready()
+        for sequence in range(1, 51):
+            assert inbox.delivery().sequence == sequence
+            inbox.acknowledge(sequence)
+    assert until_acknowledged(bob) == 50
+
+
 def test_a_second_inbox_of_a_client_closes_the_first(provider: CryptoProvider, service: Running) -> None:
     bob = Device.registered(provider, service)
     with bob.inbox() as first:
@@ -227,7 +240,10 @@ def test_a_client_hears_when_few_key_sets_are_left(
             fetch(service, "bob@b.example")
             assert inbox.frame() == binding.InboxKeyCount(available=1)
             fetch(service, "bob@b.example")
-            assert inbox.frame() == binding.InboxKeyCount(available=0)
+            frame = inbox.frame()
+            while frame == binding.InboxKeyCount(available=1):  # it may say so for each fetch
+                frame = inbox.frame()
+            assert frame == binding.InboxKeyCount(available=0)
         with bob.inbox() as inbox:
             assert inbox.ready() == 0
             assert inbox.frame() == binding.InboxKeyCount(available=0)

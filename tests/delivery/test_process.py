@@ -94,6 +94,16 @@ def test_a_database_belongs_to_one_domain(tmp_path: Path) -> None:
     )
 
 
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    database = f"sqlite:///{(tmp_path / 'other.sqlite3').as_posix()}"
+    with service_process(tmp_path) as process:
+        port = process.url.rpartition(":")[2]
+        result = _start("--domain", "b.example", "--database", database, "--port", port)
+    assert result.returncode != 0
+    assert "address already in use" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("database", "reason"),
     [
