@@ -183,6 +183,15 @@ class Crypto:
         """A fresh HPKE key pair."""
         return hpke.generate_key_pair(self.provider, self.suite.kem)
 
+    def check_public_key(self, public_key: bytes) -> None:
+        """Whether something can be sealed to an HPKE public key (RFC 9180 §7.1.4).
+
+        Raises:
+            ValidationError: code `invalid-public-key`.
+        """
+        # What comes out is not used, so any private key does; this one is valid for every KEM.
+        self.provider.dh(self.suite.kem, b"\x01" * self.suite.kem.Nsk, public_key)
+
     def generate_signature_key(self) -> hpke.KeyPair:
         """A fresh signature key pair of the suite's scheme."""
         return generate_signature_key(self.provider, self.suite.signature_scheme)

@@ -134,6 +134,8 @@ def _check_path(
         raise ValidationError(
             "an update path with a key that is in use", code="duplicate-encryption-key", section="12.4.2"
         )
+    for public_key in new_keys:
+        crypto.check_public_key(public_key)
     renewed = applied.tree.copy()
     renewed.set_node(node_of(committer), leaf)
     check_members(renewed)

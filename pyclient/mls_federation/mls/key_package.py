@@ -135,6 +135,8 @@ def verify_key_package(crypto: Crypto, package: KeyPackage, now: int | None) -> 
         )
     check_extensions_unique(package.extensions)
     check_leaf_node(leaf, package.cipher_suite, now)
+    for public_key in (package.init_key, leaf.encryption_key):
+        crypto.check_public_key(public_key)
     content = sign_content("KeyPackageTBS", key_package_tbs(package))
     crypto.verify_all(
         [signed_leaf(leaf, b"", LeafIndex(0)), SignedMessage(leaf.signature_key, content, package.signature)]

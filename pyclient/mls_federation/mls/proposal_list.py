@@ -263,6 +263,8 @@ def _check_update(
     """§12.1.2."""
     check_replacement([tree.member(index)], leaf, LeafNodeSource.update)
     check_leaf_node(leaf, context.cipher_suite, now)
+    # In the tree, such a key would keep everybody else from committing.
+    crypto.check_public_key(leaf.encryption_key)
     crypto.verify_all([signed_leaf(leaf, context.group_id, index)])
 
 

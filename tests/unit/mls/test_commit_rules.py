@@ -66,8 +66,8 @@ def fewer_nodes(_: Party, path: UpdatePath) -> UpdatePath:
     return replace(path, nodes=path.nodes[:-1])
 
 
-def more_nodes(_: Party, path: UpdatePath) -> UpdatePath:
-    extra = replace(path.nodes[-1], encryption_key=bytes(32))
+def more_nodes(party: Party, path: UpdatePath) -> UpdatePath:
+    extra = replace(path.nodes[-1], encryption_key=fresh_key(party, path))
     return replace(path, nodes=(*path.nodes, extra))
 
 
@@ -124,6 +124,8 @@ PATHS: dict[str, tuple[str, Forger]] = {
         "duplicate-encryption-key",
         node_key(1, lambda _, path: path.nodes[0].encryption_key),
     ),
+    "a leaf with a key that is none": ("invalid-public-key", changed_leaf(encryption_key=bytes(32))),
+    "a node with a key that is none": ("invalid-public-key", node_key(1, lambda *_: bytes(32))),
     "a node too few": ("wrong-path-length", fewer_nodes),
     "a node too many": ("wrong-path-length", more_nodes),
     "another parent hash": ("bad-parent-hash", changed_leaf(source=bytes(32))),

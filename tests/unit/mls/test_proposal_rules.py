@@ -49,6 +49,8 @@ from tests.support.pair import LIFETIME, NOW, Party, altered_key_package
 
 SUITE_3 = CipherSuite.MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519
 PRIVATE_EXTENSION = Extension(extension_type=ExtensionType(0xF000), extension_data=b"")
+# A point of small order: nothing can be sealed to it.
+NO_KEY = bytes(32)
 
 Forged = list[Proposal | ProposalOrRef]
 
@@ -282,12 +284,18 @@ RULES = {
     "too early": Rule("outside-lifetime", changed_leaf(source=replace(LIFETIME, not_before=NOW + 1))),
     "too late": Rule("outside-lifetime", changed_leaf(source=replace(LIFETIME, not_after=NOW - 1))),
     "never": Rule("outside-lifetime", changed_leaf(source=Lifetime(not_before=NOW + 1, not_after=NOW - 1))),
+    "an init_key that is no key": Rule("invalid-public-key", changed_package(init_key=NO_KEY)),
+    "an encryption_key that is no key": Rule("invalid-public-key", changed_leaf(encryption_key=NO_KEY)),
+    "an encryption_key of the wrong size": Rule("invalid-public-key", changed_leaf(encryption_key=b"key")),
     "a leaf without a signature": Rule("bad-signature", unsigned_leaf),
     "a KeyPackage without a signature": Rule("bad-signature", unsigned_package),
     # §12.1.2: Updates.
     "an Update that keeps the old key": Rule("key-reuse", update_with_old_key, by_value=False),
     "an Update with another's key": Rule(
         "duplicate-encryption-key", update_with_key_of_another, by_value=False
+    ),
+    "an Update with a key that is none": Rule(
+        "invalid-public-key", proposed_update(encryption_key=NO_KEY), by_value=False
     ),
     "an Update with a leaf of a commit": Rule(
         "wrong-leaf-source",
