@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..crypto import Crypto
 from ..errors import ValidationError
+from .authentication import LeafPolicy
 from .commit import Commit, UpdatePath
 from .epoch import provisional_context
 from .framing import AuthenticatedContent, Sender, SenderType
@@ -58,12 +59,12 @@ class CheckedCommit:
     provisional: GroupContext
 
 
-def check_commit(view: GroupView, message: AuthenticatedContent, now: int | None) -> CheckedCommit:
+def check_commit(view: GroupView, message: AuthenticatedContent, policy: LeafPolicy) -> CheckedCommit:
     """Check a commit as far as it can be without secrets.
 
     Args:
         message: with its signature verified.
-        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        policy: what leaves are judged by.
 
     Raises:
         ValidationError: the code names the rule that is broken.
@@ -79,14 +80,14 @@ def check_commit(view: GroupView, message: AuthenticatedContent, now: int | None
         )
     proposals = _resolve(view, body, sender)
     member = None if from_outside or sender.index is None else LeafIndex(sender.index)
-    applied = apply_proposals(crypto, view.context, view.tree, member, proposals, now)
+    applied = apply_proposals(crypto, view.context, view.tree, member, proposals, policy)
     if body.path is None and (from_outside or path_required(proposals)):
         raise ValidationError(
             "a commit without the path that it needs", code="path-missing", section="12.4.2"
         )
     committer = applied.tree.leftmost_blank_leaf() if member is None else member
     if body.path is not None:
-        _check_path(view, member, committer, body.path, applied, now)
+        _check_path(view, member, committer, body.path, applied, policy)
         merge_path(crypto, applied.tree, committer, body.path)
     provisional = provisional_context(crypto, view.context, applied.tree, applied.extensions)
     return CheckedCommit(body, committer, applied, provisional)
@@ -120,13 +121,13 @@ def _check_path(
     committer: LeafIndex,
     path: UpdatePath,
     applied: Applied,
-    now: int | None,
+    policy: LeafPolicy,
 ) -> None:
     """The checks of an update path before it is merged."""
     crypto, leaf = view.crypto, path.leaf_node
     replaced = [view.tree.member(member)] if member is not None else [old for _, old in applied.removed]
     check_replacement(replaced, leaf, LeafNodeSource.commit)
-    check_leaf_node(leaf, view.context.cipher_suite, now)
+    check_leaf_node(leaf, view.context.cipher_suite, policy)
     check_capabilities(leaf, applied.extensions)
     crypto.verify_all([signed_leaf(leaf, view.context.group_id, committer)])
     new_keys = [leaf.encryption_key, *(node.encryption_key for node in path.nodes)]

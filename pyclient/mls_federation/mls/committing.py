@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..codec import replace as replace_fields
 from ..crypto import CipherSuite, Crypto
 from ..errors import RemoteError, UsageError
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .commit import Commit, ProposalOrRef, by_reference, by_value
 from .epoch import (
     PSKLookup,
@@ -136,6 +137,7 @@ def commit(
     psks: PSKLookup = no_psks,
     wire_format: WireFormat = WireFormat.mls_private_message,
     resuming: ResumptionPSKUsage | None = None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
@@ -145,6 +147,7 @@ def commit(
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         path: renew our own keys too, even where the proposals do not call for it.
         psks: finds the PSKs that the proposals name.
+        check_credential: asks the application whether a credential is whose it says.
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
 
     Raises:
@@ -157,7 +160,9 @@ def commit(
     if any(isinstance(body.proposal, Update) for body in proposals):
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
     own = [SentProposal(body, member(committer)) for body in proposals]
-    received, applied, psk_secret = _select(group, own, _candidates(group, proposals), now, psks, resuming)
+    received, applied, psk_secret = _select(
+        group, own, _candidates(group, proposals), LeafPolicy(now, check_credential), psks, resuming
+    )
     listed: list[ProposalOrRef] = [by_reference(ref) for ref, _ in received]
     listed += [by_value(body) for body in proposals]
     sent = [SentProposal(item.proposal, item.sender) for _, item in received] + own
@@ -244,7 +249,7 @@ def _select(
     group: Group,
     own: Sequence[SentProposal],
     candidates: Sequence[tuple[bytes, ReceivedProposal]],
-    now: int | None,
+    policy: LeafPolicy,
     psks: PSKLookup,
     resuming: ResumptionPSKUsage | None,
 ) -> tuple[Sequence[tuple[bytes, ReceivedProposal]], Applied, bytes]:
@@ -256,7 +261,7 @@ def _select(
     def apply(received: Sequence[tuple[bytes, ReceivedProposal]]) -> tuple[Applied, bytes]:
         sent = [SentProposal(item.proposal, item.sender) for _, item in received]
         applied = apply_proposals(
-            group.crypto, group.context, group.tree, group.own_leaf, [*sent, *own], now, resuming
+            group.crypto, group.context, group.tree, group.own_leaf, [*sent, *own], policy, resuming
         )
         return applied, combined_psk_secret(group.crypto, applied.psks, with_resumption(group, psks))
 

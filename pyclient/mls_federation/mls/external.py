@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..crypto import Crypto, KeyPair
 from ..errors import ValidationError
 from . import key_schedule
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .commit import Commit, by_value
 from .committing import PendingCommit
 from .epoch import PSKLookup, begin, combined_psk_secret, no_psks, provisional_context, transition
@@ -48,6 +49,7 @@ def join_by_external_commit(
     replacing: LeafIndex | None = None,
     psk_ids: Sequence[PreSharedKeyID] = (),
     psks: PSKLookup = no_psks,
+    check_credential: CredentialCheck = accept_basic,
 ) -> PendingCommit:
     """Add ourselves to the group that a GroupInfo describes (§12.4.3.2).
 
@@ -59,15 +61,16 @@ def join_by_external_commit(
         replacing: our own former leaf, which is removed ("resync").
         psk_ids: PSKs to use.
         psks: finds them.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         ValidationError: code `no-external-pub`, `no-tree`, or a rule that the group breaks.
         VerificationError: a signature does not fit.
         DecodeError: an extension is malformed.
     """
-    context = info.group_context
+    context, policy = info.group_context, LeafPolicy(now, check_credential)
     check_context(crypto, info)
-    tree = verified_tree(crypto, info, tree, now)
+    tree = verified_tree(crypto, info, tree, policy)
     data = find_extension(info.extensions, ExtensionType.external_pub)
     if data is None:
         raise ValidationError(
@@ -80,9 +83,9 @@ def join_by_external_commit(
         proposals.append(proposal(Remove(removed=replacing)))
     proposals += [proposal(PreSharedKey(psk=psk_id)) for psk_id in psk_ids]
     sent = [SentProposal(body, _NEW_MEMBER) for body in proposals]
-    applied = apply_proposals(crypto, context, tree, None, sent, now)
+    applied = apply_proposals(crypto, context, tree, None, sent, policy)
     leaf = own.key_package.leaf_node
-    check_leaf_node(leaf, context.cipher_suite, now)
+    check_leaf_node(leaf, context.cipher_suite, policy)
     check_capabilities(leaf, applied.extensions)
     index = applied.tree.leftmost_blank_leaf()
     applied.tree.set_node(node_of(index), leaf)

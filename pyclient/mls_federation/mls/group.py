@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..crypto import CipherSuite, Crypto, KeyPair
 from ..errors import StateError, ValidationError
 from . import key_schedule
+from .authentication import LeafPolicy
 from .extensions import Extension, ExtensionType, ExternalPub
 from .framing import ContentType, Sender, WireFormat, member, mls_message
 from .group_context import GroupContext
@@ -30,6 +31,10 @@ from .welcome import GroupInfo, sign_group_info
 # Epochs before the present one whose late application messages can still be read.
 # Each keeps the keys of messages that have not arrived, so this is a bound on forward secrecy too (§15.3).
 MAX_PAST_EPOCHS = 3
+
+
+# Our own leaf, fresh, with a credential that we chose.
+_OWN_LEAF = LeafPolicy(now=None, check_credential=lambda *_: None)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def create_group(
         ValidationError: our own leaf does not fit the suite or the extensions.
     """
     leaf = own.key_package.leaf_node
-    check_leaf_node(leaf, crypto.suite.cipher_suite, now=None)
+    check_leaf_node(leaf, crypto.suite.cipher_suite, _OWN_LEAF)
     check_capabilities(leaf, extensions)
     tree = new_tree(leaf)
     context = GroupContext(

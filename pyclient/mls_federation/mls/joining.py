@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..crypto import Crypto, KeyPair
 from ..errors import UnsupportedError, ValidationError
 from . import key_schedule
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .epoch import PSKLookup, begin, combined_psk_secret, no_psks, with_resumption
 from .extensions import ExtensionType, check_extensions_unique, find_extension
 from .group import Group
@@ -93,6 +94,7 @@ def join(
     tree: RatchetTree | None = None,
     psks: PSKLookup = no_psks,
     old: Group | None = None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> Group:
     """Join the group that a Welcome is for. Every check of §12.4.3.1 is made; the KeyPackage is used up.
 
@@ -101,6 +103,7 @@ def join(
         tree: the ratchet tree, if the Welcome does not bring it.
         psks: finds the PSKs that the Welcome names.
         old: the group that this one is to come out of, by re-initialisation or as a branch.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         ValidationError: the code names the rule that is broken; `no-tree`: there is no ratchet tree.
@@ -111,7 +114,7 @@ def join(
     opened = open_welcome(crypto, welcome, own, psks if old is None else with_resumption(old, psks))
     info, context = opened.group_info, opened.group_info.group_context
     check_context(crypto, info)
-    tree = verified_tree(crypto, info, tree, now)
+    tree = verified_tree(crypto, info, tree, LeafPolicy(now, check_credential))
     _check_resumption(old, opened, tree)
 
     own_leaf = _find_leaf(tree, own.key_package.leaf_node)
@@ -131,7 +134,9 @@ def join(
     )
 
 
-def verified_tree(crypto: Crypto, info: GroupInfo, tree: RatchetTree | None, now: int | None) -> RatchetTree:
+def verified_tree(
+    crypto: Crypto, info: GroupInfo, tree: RatchetTree | None, policy: LeafPolicy
+) -> RatchetTree:
     """The tree of a GroupInfo, with its signature and the tree verified (§12.4.3).
 
     Raises:
@@ -145,11 +150,11 @@ def verified_tree(crypto: Crypto, info: GroupInfo, tree: RatchetTree | None, now
     if tree is None:
         raise ValidationError("no ratchet tree came with the GroupInfo", code="no-tree", section="12.4.3")
     verify_group_info(crypto, tree.member(LeafIndex(info.signer)).signature_key, info)
-    verify_tree(crypto, tree, info.group_context, now)
+    verify_tree(crypto, tree, info.group_context, policy)
     return tree
 
 
-def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, now: int | None) -> None:
+def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, policy: LeafPolicy) -> None:
     """Whether `tree` is the valid tree of the epoch that `context` describes (§12.4.3.1).
 
     Raises:
@@ -164,7 +169,7 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, now: i
     verify_parent_hashes(crypto, tree)
     members = list(tree.members())
     for _, leaf in members:
-        check_leaf_node(leaf, context.cipher_suite, now)
+        check_leaf_node(leaf, context.cipher_suite, policy)
         check_capabilities(leaf, context.extensions)
     check_members(tree)
     crypto.verify_all([signed_leaf(leaf, context.group_id, index) for index, leaf in members])

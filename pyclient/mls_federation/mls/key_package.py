@@ -9,6 +9,7 @@ from ..codec import Struct, Vec, opaque, replace
 from ..crypto import CipherSuite, Crypto, KeyPair, sign_content
 from ..crypto.provider import SignedMessage
 from ..errors import UnsupportedError, ValidationError
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .credentials import Credential
 from .extensions import Extension, check_extensions_unique
 from .nodes import (
@@ -105,11 +106,14 @@ def create_key_package(
     )
 
 
-def verify_key_package(crypto: Crypto, package: KeyPackage, now: int | None) -> None:
+def verify_key_package(
+    crypto: Crypto, package: KeyPackage, now: int | None, check_credential: CredentialCheck = accept_basic
+) -> None:
     """All checks of §10.1.
 
     Args:
         now: Unix seconds, for the lifetime; None leaves it unchecked.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         UnsupportedError: the version is not MLS 1.0.
@@ -134,7 +138,7 @@ def verify_key_package(crypto: Crypto, package: KeyPackage, now: int | None) -> 
             "a KeyPackage uses one key as init_key and encryption_key", code="key-reuse", section="10.1"
         )
     check_extensions_unique(package.extensions)
-    check_leaf_node(leaf, package.cipher_suite, now)
+    check_leaf_node(leaf, package.cipher_suite, LeafPolicy(now, check_credential))
     for public_key in (package.init_key, leaf.encryption_key):
         crypto.check_public_key(public_key)
     content = sign_content("KeyPackageTBS", key_package_tbs(package))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..codec import ClosedEnum8, OpenEnum16, Struct, Vec, opaque, replace, select, uint32, uint64
 from ..crypto import CipherSuite, Crypto, KeyPair, SignedMessage, sign_content
 from ..errors import ValidationError
+from .authentication import LeafPolicy
 from .credentials import Credential, CredentialType
 from .extensions import (
     DEFAULT_EXTENSION_TYPES,
@@ -174,11 +175,11 @@ def new_leaf_node(
     )
 
 
-def check_leaf_node(leaf: LeafNode, suite: CipherSuite, now: int | None) -> None:
+def check_leaf_node(leaf: LeafNode, suite: CipherSuite, policy: LeafPolicy) -> None:
     """The checks of §7.3 that need the leaf alone (not its signature).
 
     Args:
-        now: Unix seconds; None leaves the lifetime unchecked, as for leaves already in a tree.
+        policy: the time and the application's word.
 
     Raises:
         ValidationError: the code names the rule.
@@ -204,12 +205,14 @@ def check_leaf_node(leaf: LeafNode, suite: CipherSuite, now: int | None) -> None
                 code="unsupported-extension",
                 section="7.3",
             )
+    now = policy.now
     if (
         isinstance(leaf.source, Lifetime)
         and now is not None
-        and not (leaf.source.not_before <= now <= leaf.source.not_after)
+        and not leaf.source.not_before <= now <= leaf.source.not_after
     ):
         raise ValidationError("a leaf is outside its lifetime", code="outside-lifetime", section="7.3")
+    policy.check_credential(leaf.credential, leaf.signature_key, now)
 
 
 def supports_extension(capabilities: Capabilities, extension_type: ExtensionType) -> bool:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ..crypto import Crypto
 from ..errors import ValidationError
+from .authentication import LeafPolicy
 from .extensions import Extension, ProposalType, check_extensions_unique
 from .framing import Sender, SenderType
 from .group_context import GroupContext
@@ -77,14 +78,14 @@ def apply_proposals(
     tree: RatchetTree,
     committer: LeafIndex | None,
     proposals: Sequence[SentProposal],
-    now: int | None,
+    policy: LeafPolicy,
     resuming: ResumptionPSKUsage | None = None,
 ) -> Applied:
     """Check a list of proposals and apply it to a copy of the tree (§12.2, §12.3).
 
     Args:
         committer: the member who commits them; None for somebody who joins by the commit.
-        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        policy: what leaves are judged by.
         resuming: the usage of resumption PSK that the group's first commit may have, if it re-initialises or branches
             off another group.
 
@@ -107,7 +108,7 @@ def apply_proposals(
     for sent in proposals:
         if isinstance(sent.proposal.proposal, Update):
             index = _member_index(sent.sender)
-            _check_update(crypto, context, tree, index, sent.proposal.proposal.leaf_node, now)
+            _check_update(crypto, context, tree, index, sent.proposal.proposal.leaf_node, policy)
             after.update_leaf(index, sent.proposal.proposal.leaf_node)
             updated.append(index)
     removed = []
@@ -119,7 +120,7 @@ def apply_proposals(
     added = []
     for add in _of(Add, proposals):
         package = add.key_package
-        verify_key_package(crypto, package, now)
+        verify_key_package(crypto, package, policy.now, policy.check_credential)
         added.append((after.add_leaf(package.leaf_node), package))
 
     changed = [after.member(index) for index in updated] + [package.leaf_node for _, package in added]
@@ -258,11 +259,11 @@ def _check_update(
     tree: RatchetTree,
     index: LeafIndex,
     leaf: LeafNode,
-    now: int | None,
+    policy: LeafPolicy,
 ) -> None:
     """§12.1.2."""
     check_replacement([tree.member(index)], leaf, LeafNodeSource.update)
-    check_leaf_node(leaf, context.cipher_suite, now)
+    check_leaf_node(leaf, context.cipher_suite, policy)
     # In the tree, such a key would keep everybody else from committing.
     crypto.check_public_key(leaf.encryption_key)
     crypto.verify_all([signed_leaf(leaf, context.group_id, index)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..codec import replace as replace_fields
 from ..crypto import Crypto
 from ..errors import EpochError, UnsupportedError, ValidationError
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .commit_checks import check_commit
 from .framing import (
     AuthenticatedContent,
@@ -63,13 +64,19 @@ class Followed:
 
 
 def follow(
-    crypto: Crypto, info: GroupInfo, *, now: int | None, tree: RatchetTree | None = None
+    crypto: Crypto,
+    info: GroupInfo,
+    *,
+    now: int | None,
+    tree: RatchetTree | None = None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> PublicGroup:
     """Begin to follow a group.
 
     Args:
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         tree: the ratchet tree, if the GroupInfo does not bring it.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         ValidationError: code `no-tree`, or a rule that the tree breaks.
@@ -79,18 +86,22 @@ def follow(
     return PublicGroup(
         crypto=crypto,
         context=info.group_context,
-        tree=verified_tree(crypto, info, tree, now),
+        tree=verified_tree(crypto, info, tree, LeafPolicy(now, check_credential)),
         interim_transcript_hash=interim_transcript_hash(
             crypto, info.group_context.confirmed_transcript_hash, info.confirmation_tag
         ),
     )
 
 
-def observe(group: PublicGroup, data: bytes, *, now: int | None) -> Followed:
+def observe(
+    group: PublicGroup, data: bytes, *, now: int | None, check_credential: CredentialCheck = accept_basic
+) -> Followed:
     """Check one public message, and follow it.
 
     Args:
         data: an encoded MLSMessage.
+        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         DecodeError: it is malformed.
@@ -124,7 +135,7 @@ def observe(group: PublicGroup, data: bytes, *, now: int | None) -> Followed:
         received = ReceivedProposal(content.content, content.sender)
         ref = proposal_ref(crypto, authenticated)
         return Followed(replace(group, proposals={**group.proposals, ref: received}))
-    checked = check_commit(group, authenticated, now)
+    checked = check_commit(group, authenticated, LeafPolicy(now, check_credential))
     confirmed = confirmed_by(crypto, group.interim_transcript_hash, authenticated)
     assert message.auth.confirmation_tag is not None  # the codec gives commits one
     after = PublicGroup(

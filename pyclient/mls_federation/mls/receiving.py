@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..crypto import KeyPair
 from ..errors import EpochError, UnsupportedError, ValidationError
 from . import key_schedule
+from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .commit import Commit
 from .commit_checks import check_commit
 from .epoch import PSKLookup, combined_psk_secret, enter, no_psks, transition, with_resumption
@@ -81,13 +82,21 @@ class RemovedMessage:
 Received: TypeAlias = ApplicationMessage | ProposalMessage | CommitMessage | RemovedMessage
 
 
-def receive(group: Group, data: bytes, *, now: int | None, psks: PSKLookup = no_psks) -> Received:
+def receive(
+    group: Group,
+    data: bytes,
+    *,
+    now: int | None,
+    psks: PSKLookup = no_psks,
+    check_credential: CredentialCheck = accept_basic,
+) -> Received:
     """Read one message of the group.
 
     Args:
         data: an encoded MLSMessage.
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         psks: finds the PSKs that a commit names.
+        check_credential: asks the application whether a credential is whose it says.
 
     Raises:
         DecodeError: it is malformed.
@@ -97,15 +106,15 @@ def receive(group: Group, data: bytes, *, now: int | None, psks: PSKLookup = no_
         ValidationError: it breaks a rule; the code names it.
         VerificationError: it does not authenticate.
     """
-    message = decode_message(data)
+    message, policy = decode_message(data), LeafPolicy(now, check_credential)
     if isinstance(message, PublicMessage):
-        return _receive_public(group, message, now, psks)
+        return _receive_public(group, message, policy, psks)
     if isinstance(message, PrivateMessage):
-        return _receive_private(group, message, now, psks)
+        return _receive_private(group, message, policy, psks)
     raise UnsupportedError("a message that is not for the members of a group", code="unexpected-message")
 
 
-def _receive_public(group: Group, message: PublicMessage, now: int | None, psks: PSKLookup) -> Received:
+def _receive_public(group: Group, message: PublicMessage, policy: LeafPolicy, psks: PSKLookup) -> Received:
     _check_not_future(group, message.content.group_id, message.content.epoch)
 
     def signature_key_of(_: Sender) -> bytes:
@@ -116,10 +125,10 @@ def _receive_public(group: Group, message: PublicMessage, now: int | None, psks:
     )
     if authenticated.content.sender == member(group.own_leaf):
         raise _own_message()
-    return _receive_handshake(group, authenticated, now, psks)
+    return _receive_handshake(group, authenticated, policy, psks)
 
 
-def _receive_private(group: Group, message: PrivateMessage, now: int | None, psks: PSKLookup) -> Received:
+def _receive_private(group: Group, message: PrivateMessage, policy: LeafPolicy, psks: PSKLookup) -> Received:
     _check_not_future(group, message.group_id, message.epoch)
     if message.epoch != group.epoch:
         return _receive_late(group, message)
@@ -135,7 +144,7 @@ def _receive_private(group: Group, message: PrivateMessage, now: int | None, psk
     after = replace(group, secret_tree=opened.secret_tree)
     if opened.message.content.content_type == ContentType.application:
         return _application_message(after, opened)
-    return _receive_handshake(after, opened.message, now, psks)
+    return _receive_handshake(after, opened.message, policy, psks)
 
 
 def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
@@ -183,22 +192,22 @@ def _application_message(after: Group, opened: Unprotected) -> ApplicationMessag
 
 
 def _receive_handshake(
-    group: Group, message: AuthenticatedContent, now: int | None, psks: PSKLookup
+    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup
 ) -> Received:
     if isinstance(message.content.content, Proposal):
         ref = proposal_ref(group.crypto, message)
         received = ReceivedProposal(message.content.content, message.content.sender)
         after = replace(group, proposals={**group.proposals, ref: received})
         return ProposalMessage(after, message.content.sender, message.content.content, ref)
-    return _apply_commit(group, message, now, psks)
+    return _apply_commit(group, message, policy, psks)
 
 
 def _apply_commit(
-    group: Group, message: AuthenticatedContent, now: int | None, psks: PSKLookup
+    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup
 ) -> CommitMessage | RemovedMessage:
     """Processing a Commit (§12.4.2)."""
     crypto = group.crypto
-    checked = check_commit(group, message, now)
+    checked = check_commit(group, message, policy)
     applied, path = checked.applied, checked.commit.path
     if any(index == group.own_leaf for index, _ in applied.removed):
         return RemovedMessage(checked.committer, group.epoch + 1)

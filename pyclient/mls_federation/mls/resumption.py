@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..crypto import Crypto, CryptoProvider, crypto
 from ..errors import StateError, UsageError, ValidationError
+from .authentication import CredentialCheck, accept_basic
 from .committing import PendingCommit, add, commit, pre_shared_key
 from .epoch import PSKLookup, with_resumption
 from .group import Group, create_group
@@ -17,7 +18,13 @@ from .ratchet_tree import RatchetTree
 
 
 def reinitialize(
-    provider: CryptoProvider, old: Group, own: OwnKeyPackage, others: Sequence[KeyPackage], *, now: int | None
+    provider: CryptoProvider,
+    old: Group,
+    own: OwnKeyPackage,
+    others: Sequence[KeyPackage],
+    *,
+    now: int | None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> PendingCommit:
     """Begin anew the group that a ReInit has ended, with the same members (§11.2).
 
@@ -34,13 +41,19 @@ def reinitialize(
         raise StateError("the group has not been re-initialised", code="not-ended")
     suite_crypto = crypto(provider, old.reinit.cipher_suite)
     group = create_group(suite_crypto, old.reinit.group_id, own, old.reinit.extensions)
-    pending = _resume(suite_crypto, group, old, others, ResumptionPSKUsage.reinit, now)
+    pending = _resume(suite_crypto, group, old, others, ResumptionPSKUsage.reinit, now, check_credential)
     check_same_members(old.tree, pending.group.tree)
     return pending
 
 
 def branch(
-    old: Group, group_id: bytes, own: OwnKeyPackage, others: Sequence[KeyPackage], *, now: int | None
+    old: Group,
+    group_id: bytes,
+    own: OwnKeyPackage,
+    others: Sequence[KeyPackage],
+    *,
+    now: int | None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> PendingCommit:
     """A new group of some members of `old`, with the same parameters (§11.3).
 
@@ -55,7 +68,7 @@ def branch(
     if group_id == old.group_id:
         raise UsageError("a branch needs a group id of its own")
     group = create_group(old.crypto, group_id, own, old.context.extensions)
-    pending = _resume(old.crypto, group, old, others, ResumptionPSKUsage.branch, now)
+    pending = _resume(old.crypto, group, old, others, ResumptionPSKUsage.branch, now, check_credential)
     check_some_members(old.tree, pending.group.tree)
     return pending
 
@@ -115,6 +128,7 @@ def _resume(
     others: Sequence[KeyPackage],
     usage: ResumptionPSKUsage,
     now: int | None,
+    check_credential: CredentialCheck,
 ) -> PendingCommit:
     """The first commit of a group that comes out of another."""
     psk = ResumptionPSK(usage=usage, psk_group_id=old.group_id, psk_epoch=old.epoch)
@@ -122,7 +136,9 @@ def _resume(
         psktype=PSKType.resumption, psk=psk, psk_nonce=suite_crypto.random(suite_crypto.Nh)
     )
     proposals = [pre_shared_key(psk_id), *(add(package) for package in others)]
-    return commit(group, proposals, now=now, psks=psk_of(old), resuming=usage)
+    return commit(
+        group, proposals, now=now, psks=psk_of(old), resuming=usage, check_credential=check_credential
+    )
 
 
 def psk_of(old: Group) -> PSKLookup:

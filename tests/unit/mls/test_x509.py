@@ -1,0 +1,193 @@
+"""X.509 credentials (§5.3), and an application that judges credentials itself (§5.3.1)."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+import pytest
+
+pytest.importorskip("cryptography", reason="path validation is that of `cryptography`")
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, KeyPair, crypto
+from mls_federation.errors import UsageError, ValidationError
+from mls_federation.mls import (
+    Group,
+    OwnKeyPackage,
+    add,
+    commit,
+    create_group,
+    create_key_package,
+    decode_message,
+    join,
+)
+from mls_federation.mls.authentication import accept_basic
+from mls_federation.mls.credentials import Credential, CredentialType, basic_credential
+from mls_federation.mls.nodes import Capabilities, ProtocolVersion
+from mls_federation.mls.welcome import Welcome
+from mls_federation.mls.x509 import trust_anchors, x509_credential
+from tests.support.pair import LIFETIME, NOW
+
+pytestmark = pytest.mark.cpython_only
+
+START = datetime.datetime.fromtimestamp(NOW, datetime.UTC) - datetime.timedelta(days=1)
+END = START + datetime.timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def key_pair(self) -> KeyPair:
+        public = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return KeyPair(self.key.private_numbers().private_value.to_bytes(32, "big"), public)
+
+
+def issue(
+    name: str, issuer: Issued | None, *, authority: bool = False, end: datetime.datetime = END
+) -> Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer = key if issuer is None else issuer.key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if issuer is None else issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(START)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=authority,
+                crl_sign=authority,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+    )
+    if not authority:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.RFC822Name(f"{name}@a.example")]), critical=False
+        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    return Issued(builder.sign(signer, hashes.SHA256()), key)
+
+
+@pytest.fixture(scope="module")
+def root() -> Issued:
+    return issue("root", None, authority=True)
+
+
+@pytest.fixture
+def suite_2(provider: CryptoProvider) -> Crypto:
+    return crypto(provider, CipherSuite.MLS_128_DHKEMP256_AES128GCM_SHA256_P256)
+
+
+def package(suite_2: Crypto, credential: Credential, key: KeyPair) -> OwnKeyPackage:
+    return create_key_package(
+        suite_2,
+        credential=credential,
+        signature_key=key,
+        capabilities=Capabilities(
+            versions=(ProtocolVersion.mls10,),
+            cipher_suites=(suite_2.suite.cipher_suite,),
+            extensions=(),
+            proposals=(),
+            credentials=(CredentialType.basic, CredentialType.x509),
+        ),
+        lifetime=LIFETIME,
+    )
+
+
+def group_of(suite_2: Crypto) -> Group:
+    key = suite_2.generate_signature_key()
+    return create_group(suite_2, b"g", package(suite_2, basic_credential(b"ann"), key))
+
+
+def test_a_chain_to_a_trust_anchor_is_accepted_by_all(suite_2: Crypto, root: Issued) -> None:
+    between = issue("between", root, authority=True)
+    ben = issue("ben", between)
+    check = trust_anchors([root.der], accept_basic)
+    own = package(suite_2, x509_credential([ben.der, between.der]), ben.key_pair)
+    pending = commit(group_of(suite_2), [add(own.key_package)], now=NOW, check_credential=check)
+    assert pending.welcome is not None
+    welcome = decode_message(pending.welcome)
+    assert isinstance(welcome, Welcome)
+    group = join(suite_2, welcome, own, now=NOW, check_credential=check)
+    assert group.epoch_authenticator == pending.group.epoch_authenticator
+
+
+def refusal(suite_2: Crypto, root: Issued, chain: list[bytes], key: KeyPair) -> ValidationError:
+    own = package(suite_2, x509_credential(chain), key)
+    check = trust_anchors([root.der], accept_basic)
+    with pytest.raises(ValidationError) as refused:
+        commit(group_of(suite_2), [add(own.key_package)], now=NOW, check_credential=check)
+    assert refused.value.code == "credential-refused"
+    return refused.value
+
+
+def test_chains_that_lead_nowhere_are_refused(suite_2: Crypto, root: Issued) -> None:
+    ben = issue("ben", root)
+    stranger = issue("stranger", issue("another root", None, authority=True))
+    expired = issue("old", root, end=START + datetime.timedelta(hours=1))
+    between = issue("between", root, authority=True)
+    below = issue("below", between)
+    refusal(suite_2, root, [stranger.der], stranger.key_pair)
+    refusal(suite_2, root, [expired.der], expired.key_pair)
+    refusal(suite_2, root, [below.der], below.key_pair)
+    refusal(suite_2, root, [], ben.key_pair)
+    refusal(suite_2, root, [b"no certificate"], ben.key_pair)
+
+
+def test_the_certificate_must_be_of_the_signature_key(suite_2: Crypto, root: Issued) -> None:
+    ben = issue("ben", root)
+    error = refusal(suite_2, root, [ben.der], suite_2.generate_signature_key())
+    assert "signature key" in error.message
+
+
+def test_nobody_accepts_x509_who_was_not_told_to(suite_2: Crypto, root: Issued) -> None:
+    ben = issue("ben", root)
+    own = package(suite_2, x509_credential([ben.der]), ben.key_pair)
+    with pytest.raises(ValidationError) as refused:
+        commit(group_of(suite_2), [add(own.key_package)], now=NOW)
+    assert refused.value.code == "credential-refused"
+
+
+def test_the_application_has_the_last_word(suite_2: Crypto) -> None:
+    def nobody(credential: Credential, signature_key: bytes, now: int | None) -> None:
+        raise ValidationError("no", code="credential-refused")
+
+    own = package(suite_2, basic_credential(b"ben"), suite_2.generate_signature_key())
+    with pytest.raises(ValidationError):
+        commit(group_of(suite_2), [add(own.key_package)], now=NOW, check_credential=nobody)
+
+
+def test_trust_anchors_are_certificates() -> None:
+    for roots in ([], [b"none"]):
+        with pytest.raises(UsageError):
+            trust_anchors(roots, accept_basic)
