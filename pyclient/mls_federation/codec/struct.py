@@ -14,7 +14,16 @@ from __future__ import annotations
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
 from ..errors import DecodeError, UsageError
-from .generator import KEPT_OCTETS, ArmTable, FieldSpec, Generated, GivenSpec, ImplicitSpec, SelectSpec, generate
+from .generator import (
+    KEPT_OCTETS,
+    ArmTable,
+    FieldSpec,
+    Generated,
+    GivenSpec,
+    ImplicitSpec,
+    SelectSpec,
+    generate,
+)
 
 S = TypeVar("S", bound="Struct")
 

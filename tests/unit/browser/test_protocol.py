@@ -68,7 +68,7 @@ def test_every_listed_event_is_emitted_with_the_same_members() -> None:
     }
     emitted = {
         name: {
-            to_camel_case(member): member in detail.__optional_keys__
+            to_camel_case(member): member in vars(detail)["__optional_keys__"]
             for member in typing.get_type_hints(detail)
         }
         for name, detail in EVENTS.items()
