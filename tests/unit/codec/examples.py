@@ -102,3 +102,14 @@ class Confidential(Struct):
     joiner_secret: opaque
     encryption_priv: opaque
     public: opaque
+
+
+class Kept(Struct, keep_octets=True):
+    """Keeps its octets, and those of a struct that does too."""
+
+    number: uint16
+    inner: Opt[KeptInside]
+
+
+class KeptInside(Struct, keep_octets=True):
+    body: opaque

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mls_federation.codec import Rest, Struct
 from mls_federation.errors import DecodeError
-from tests.support.strategies import all_structs, implicit_fields, layouts, name_of, structs
+from tests.support.strategies import all_structs, implicit_fields, layouts, name_of, rebuilt, structs
 
 ALL = all_structs()
 
@@ -39,6 +39,7 @@ def test_a_value_survives_the_wire(struct: type[Struct], data: st.DataObject) ->
     assert decoded == value
     assert hash(decoded) == hash(value)
     assert decoded.encode() == encoded
+    assert rebuilt(decoded).encode() == encoded
 
 
 def takes_what_is_left(struct: type[Struct]) -> bool:
@@ -76,7 +77,7 @@ def test_whatever_is_accepted_is_the_one_encoding_of_its_value(
         assert outcome.field
         assert outcome.section == "2.1"
     else:
-        assert outcome.encode() == hostile
+        assert rebuilt(outcome).encode() == hostile
 
 
 def decoded_or_refused(

@@ -12,6 +12,8 @@ from .examples import (
     Choice,
     Colour,
     Confidential,
+    Kept,
+    KeptInside,
     Maybe,
     Numbers,
     Octets,
@@ -119,6 +121,35 @@ def test_a_struct_has_fields() -> None:
 
         class Empty(Struct):
             pass
+
+
+def test_a_value_that_keeps_its_octets_is_like_any_other() -> None:
+    wire = bytes.fromhex("0005 01 03 616263")
+    built = Kept(number=5, inner=KeptInside(body=b"abc"))
+    decoded = Kept.decode(wire)
+    for value in (built, decoded):
+        assert [value.encode() for _ in range(2)] == [wire, wire]
+        # A changed copy has octets of its own.
+        assert replace(value, number=6).encode() == bytes.fromhex("0006 01 03 616263")
+        assert replace(value, inner=None).encode() == bytes.fromhex("0005 00")
+        assert value.encode() == wire
+    assert built == decoded
+    assert hash(built) == hash(decoded)
+    assert repr(built) == repr(decoded) == "Kept(number=5, inner=KeptInside(body=616263))"
+
+
+def test_octets_are_kept_from_the_right_place() -> None:
+    # The struct inside begins behind another one, and more follows it.
+    kept = Kept.decode(bytes.fromhex("0005 01 01 61")).inner
+    assert kept is not None
+    assert kept.encode() == b"\x01a"
+
+
+def test_what_cannot_be_encoded_is_not_kept() -> None:
+    value = Kept(number=0x10000, inner=None)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"Kept\.number"):
+            value.encode()
 
 
 @given(secret=st.binary(min_size=3, max_size=40))

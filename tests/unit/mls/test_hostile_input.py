@@ -5,6 +5,7 @@ A member who keeps no rule signs and seals anything at all: that goes deeper tha
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.support.forge import forge, forge_welcome, path_with_leaf, send_frame
 from tests.support.pair import NOW, Party
 from tests.support.strategies import structs
 
-some = settings(max_examples=40)
+some = settings(max_examples=10 if sys.platform == "emscripten" else 40)
 
 
 @pytest.fixture(scope="module")
