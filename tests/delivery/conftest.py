@@ -18,5 +18,5 @@ def clock() -> Clock:
 @pytest.fixture
 def service(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Iterator[Running]:
     """The delivery service of b.example."""
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock) as running:
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, wait=False) as running:
         yield running

@@ -97,8 +97,13 @@ def running_service(
     clock: Clock,
     limits: Limits | None = None,
     domain: str = "b.example",
+    wait: bool = True,
 ) -> Iterator[Running]:
-    """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock."""
+    """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
+
+    Args:
+        wait: whether to wait at the end until it has ended, or to let it end while the next test runs.
+    """
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     port = listening.getsockname()[1]
@@ -130,9 +135,9 @@ def running_service(
     finally:
         for server in servers:
             server.should_exit = True
-        thread.join(_DEADLINE_SECONDS)
-        listening.close()
-        assert not thread.is_alive()
+        if wait:
+            thread.join(_DEADLINE_SECONDS)
+            assert not thread.is_alive()
 
 
 @dataclass(frozen=True)
