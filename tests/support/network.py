@@ -60,9 +60,10 @@ class Peer:
         made = new_key_sets(
             self.provider, self.state.account, NOW, count=0 if last_resort else 1, last_resort=last_resort
         )
-        for own, key_set in made:
-            self.state = replace(self.state, key_sets=(*self.state.key_sets, own))
-            self.published.append((key_set, tuple(ref for ref, _ in own.packages)))
+        for own in made:
+            assert own.unconfirmed is not None
+            self.state = replace(self.state, key_sets=(*self.state.key_sets, replace(own, unconfirmed=None)))
+            self.published.append((own.unconfirmed, tuple(ref for ref, _ in own.packages)))
 
     def bundle(self, suite: CipherSuite | None = None) -> VerifiedBundle:
         """The keys of this client for a suite, its best by default, as another client has verified them."""

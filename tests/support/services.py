@@ -7,8 +7,10 @@ import contextlib
 import itertools
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -26,9 +28,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 
-from mls_federation.client import Client, Event
+from mls_federation.client import Client, Event, Ports, new_client
+from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
-from mls_federation.io import connected_client
+from mls_federation.io import HttpTransport, connected_client
+from mls_federation.storage import MemoryStorage
 
 HOST = "127.0.0.1"
 # Long enough for a machine that has much else to do; only a test that fails waits for so long.
@@ -36,6 +40,8 @@ PATIENCE = 60.0
 
 T = TypeVar("T")
 
+# Reading the system's certificates, which a client does else, takes longer than most tests.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _numbers = itertools.count(1)
 
 
@@ -154,6 +160,25 @@ class Person:
 
 
 @contextlib.asynccontextmanager
+async def unregistered(identity: str, services: Mapping[str, str]) -> AsyncIterator[Person]:
+    """Somebody who has done nothing yet, not even registered."""
+    async with HttpTransport() as transport:
+        somebody = Person(identity)
+        ports = Ports(
+            transport=transport,
+            storage=MemoryStorage(),
+            provider=PycaProvider(),
+            now=lambda: int(time.time()),
+            sleep=asyncio.sleep,
+            new_lock=asyncio.Lock,
+        )
+        somebody._client = new_client(ports, identity, somebody.on_event)
+        for domain, url in services.items():
+            await somebody.client.set_delivery_service(domain, url)
+        yield somebody
+
+
+@contextlib.asynccontextmanager
 async def person(identity: str, services: Mapping[str, str]) -> AsyncIterator[Person]:
     """Somebody who is registered and connected.
 
@@ -178,13 +203,18 @@ class Proxy:
     Attributes:
         url: where it listens.
         requests: path and body of every request.
+        answer: what to answer without asking the service, if it is given, to requests of the path `answer_to`.
         change: is given the path and each response, and returns what the client gets.
         frames: the same for frames from the inbox.
+        open_inboxes: connections that have not ended.
     """
 
     upstream: str
     url: str = ""
     requests: list[tuple[str, bytes]] = field(default_factory=list)
+    answer: Response | None = None
+    answer_to: str = "/v1/messages"
+    open_inboxes: int = 0
     change: Change = lambda _, response: response
     frames: Callable[[bytes], bytes] = lambda frame: frame
 
@@ -197,12 +227,14 @@ class Proxy:
         """Ask the service, and answer as the test wants it."""
         body = await request.body()
         self.requests.append((request.url.path, body))
+        if self.answer is not None and request.url.path == self.answer_to:
+            return self.answer
         headers = {
             name: request.headers[name]
             for name in ("content-type", "accept", "authorization")
             if name in request.headers
         }
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=_NO_TLS, timeout=PATIENCE) as client:
             answer = await client.request(
                 request.method, self.upstream + request.url.path, content=body, headers=headers
             )
@@ -212,12 +244,14 @@ class Proxy:
     async def forward_inbox(self, socket: WebSocket) -> None:
         """Pass frames on, both ways."""
         await socket.accept()
+        self.open_inboxes += 1
         async with connect(self.upstream.replace("http", "ws", 1) + socket.url.path, proxy=None) as upstream:
 
             async def up() -> None:
                 with contextlib.suppress(WebSocketDisconnect):
                     while True:
                         await upstream.send(await socket.receive_bytes())
+                await upstream.close()
 
             rising = asyncio.create_task(up())
             try:
@@ -228,6 +262,7 @@ class Proxy:
             except (WebSocketDisconnect, websockets.ConnectionClosed):
                 pass
             finally:
+                self.open_inboxes -= 1
                 rising.cancel()
                 await asyncio.wait([rising])
 

@@ -55,15 +55,17 @@ class Account:
 
 @dataclass(frozen=True)
 class OwnKeySet:
-    """A set that we published, with its private keys, until a Welcome uses it.
+    """A set that we publish, with its private keys, until a Welcome uses it.
 
     Attributes:
         packages: by KeyPackageRef.
         last_resort: whether it may be used again and again.
+        unconfirmed: what is to be published, until the delivery service has said that it has it.
     """
 
     packages: tuple[tuple[bytes, OwnKeyPackage], ...] = field(repr=False)
     last_resort: bool
+    unconfirmed: KeySet | None = field(default=None, repr=False)
 
 
 def new_account(provider: CryptoProvider, identity: str) -> Account:
@@ -116,8 +118,8 @@ def new_key_package(
 
 def new_key_sets(
     provider: CryptoProvider, account: Account, now: int, *, count: int, last_resort: bool
-) -> Sequence[tuple[OwnKeySet, KeySet]]:
-    """Fresh sets: each one as we keep it and as it is published.
+) -> Sequence[OwnKeySet]:
+    """Fresh sets, still to be published.
 
     Args:
         count: how many for one use.
@@ -140,5 +142,5 @@ def new_key_sets(
             (key_package_ref(crypto(provider, own.key_package.cipher_suite), own.key_package), own)
             for own in packages
         )
-        made.append((OwnKeySet(refs, reusable), published))
+        made.append(OwnKeySet(refs, reusable, published))
     return made

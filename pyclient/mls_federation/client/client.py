@@ -14,11 +14,13 @@ from ..errors import (
     RemoteError,
     ServiceError,
     StateError,
+    StorageError,
     TransportError,
     UnsupportedError,
     UsageError,
 )
 from ..federation.binding import (
+    CLOSE_BAD_CURSOR,
     CLOSE_BAD_TOKEN,
     CLOSE_REPLACED,
     InboxAck,
@@ -26,6 +28,7 @@ from ..federation.binding import (
     InboxFrame,
     InboxHello,
     InboxKeyCount,
+    KeySet,
     RecipientStatus,
     domain_of,
 )
@@ -60,6 +63,7 @@ _LONGEST_PAUSE = 30.0
 # Answers of a delivery service that will be the same next time: every fault of the request, but for rate limits
 # and time-outs.
 _FINAL_STATUSES = frozenset(range(400, 500)) - {401, 408, 429}
+_TOO_LARGE = 413
 
 
 @dataclass(frozen=True)
@@ -190,8 +194,7 @@ class Client:
         """
         service = self._service(self.account.domain)
         self._token = await open_session(self._ports.transport, service, self._ports.provider, self.account)
-        last_resort = not any(key_set.last_resort for key_set in self._state.key_sets)
-        await self._publish(FIRST_KEY_SETS, last_resort)
+        await self._publish(FIRST_KEY_SETS)
 
     async def fetch_key_bundles(
         self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
@@ -348,7 +351,8 @@ class Client:
             try:
                 received = await self._receive_all()
                 pause = _FIRST_PAUSE if received else min(2 * pause, _LONGEST_PAUSE)
-            except (TransportError, RemoteError) as error:
+            except (TransportError, RemoteError, StorageError) as error:
+                # What could not be stored was not acknowledged either, so it comes again.
                 self._on_event(BackgroundFailure(error))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             finally:
@@ -370,23 +374,35 @@ class Client:
             self._token = await open_session(
                 self._ports.transport, service, self._ports.provider, self.account
             )
-        self._inbox = await open_inbox(self._ports.transport, service)
+        inbox = self._inbox = await open_inbox(self._ports.transport, service)
         ready = False
         try:
-            await self._inbox.send(InboxHello(token_secret=self._token, cursor=self._state.cursor).encode())
+            await inbox.send(InboxHello(token_secret=self._token, cursor=self._state.cursor).encode())
             while True:
-                frame = InboxFrame.decode(await self._inbox.receive())
+                frame = InboxFrame.decode(await inbox.receive())
                 if not ready:
                     ready = True
                     self._on_event(ConnectionChanged("connected"))
-                await self._take(self._inbox, frame)
+                await self._take(inbox, frame)
         except ConnectionEnded as end:
-            if end.code == CLOSE_BAD_TOKEN:
-                self._token = None
-            if end.code == CLOSE_REPLACED:
-                self._closed = True
-                raise StateError("this client is connected from elsewhere", code="replaced") from None
+            await self._after(end, ready)
             return ready
+        finally:
+            await inbox.close()
+
+    async def _after(self, end: ConnectionEnded, was_ready: bool) -> None:
+        """Prepare the next connection by what ended the last one."""
+        if end.code == CLOSE_BAD_TOKEN:
+            self._token = None
+        elif end.code == CLOSE_BAD_CURSOR:
+            # The service has lost its database, and begins to count again.
+            async with self._changing:
+                await self._keep(replace(self._state, cursor=0))
+        elif end.code == CLOSE_REPLACED:
+            self._closed = True
+            raise StateError("this client is connected from elsewhere", code="replaced") from None
+        elif not was_ready and not self._closed:
+            raise TransportError(f"the delivery service closed our inbox at once ({end})") from None
 
     async def _take(self, inbox: Connection, frame: InboxFrame) -> None:
         if isinstance(frame.frame, InboxDelivery):
@@ -394,8 +410,8 @@ class Client:
             await inbox.send(InboxAck(cursor=self._state.cursor).encode())
         elif isinstance(frame.frame, InboxKeyCount):
             try:
-                await self._publish(KEY_SETS - frame.frame.available, last_resort=False)
-            except (TransportError, ServiceError) as error:
+                await self._publish(KEY_SETS - frame.frame.available)
+            except (TransportError, RemoteError) as error:
                 self._on_event(BackgroundFailure(error))
 
     async def _take_message(self, delivery: InboxDelivery) -> None:
@@ -449,22 +465,37 @@ class Client:
                 new = {outgoing.message_id for outgoing in self._state.outbox[len(before.outbox) :]}
             return Sent(epoch, await self._deliver(new))
 
-    async def _publish(self, count: int, last_resort: bool) -> None:
-        """Make key sets, keep their private keys, then publish them."""
-        if count <= 0 and not last_resort:
-            return
-        made = new_key_sets(
-            self._ports.provider,
-            self.account,
-            self._ports.now(),
-            count=max(0, count),
-            last_resort=last_resort,
-        )
+    async def _publish(self, count: int) -> None:
+        """Publish so many key sets for one use, and one of last resort if we have none; their private keys are kept first.
+
+        Sets of which we do not know whether they arrived are published again, and count.
+        """
         async with self._changing:
-            kept = tuple(own for own, _ in made)
-            await self._keep(replace(self._state, key_sets=self._state.key_sets + kept))
+            sets = self._state.key_sets
+            count -= sum(1 for own in sets if own.unconfirmed is not None and not own.last_resort)
+            made = new_key_sets(
+                self._ports.provider,
+                self.account,
+                self._ports.now(),
+                count=max(0, count),
+                last_resort=not any(own.last_resort for own in sets),
+            )
+            if made:
+                await self._keep(replace(self._state, key_sets=(*sets, *made)))
+        waiting = [own.unconfirmed for own in self._state.key_sets if own.unconfirmed is not None]
+        if not waiting:
+            return
+        try:
+            await self._put_key_sets(waiting)
+        except ServiceError as error:
+            if _is_final(error):
+                # It has none of them, and would not take them another time.
+                await self._settle_key_sets(waiting, published=False)
+            raise
+        await self._settle_key_sets(waiting, published=True)
+
+    async def _put_key_sets(self, published: Sequence[KeySet]) -> None:
         service = self._service(self.account.domain)
-        published = [key_set for _, key_set in made]
         transport, provider = self._ports.transport, self._ports.provider
         if self._token is None:
             self._token = await open_session(transport, service, provider, self.account)
@@ -475,6 +506,16 @@ class Client:
                 raise
             self._token = await open_session(transport, service, provider, self.account)
             await publish(transport, service, self._token, published)
+
+    async def _settle_key_sets(self, answered: Sequence[KeySet], *, published: bool) -> None:
+        """Note what has become of sets; the keys of those that were refused are of no use."""
+        async with self._changing:
+            kept = tuple(
+                replace(own, unconfirmed=None) if own.unconfirmed in answered else own
+                for own in self._state.key_sets
+                if published or own.unconfirmed is None or own.unconfirmed not in answered
+            )
+            await self._keep(replace(self._state, key_sets=kept))
 
     async def _deliver(self, reported: set[bytes] | None = None) -> tuple[Delivery, ...]:
         """Hand over the outbox, in order for each domain; a domain that is not reached keeps its messages.
@@ -489,7 +530,7 @@ class Client:
             if outgoing.domain not in unreached:
                 try:
                     statuses = await self._submit(outgoing)
-                except (TransportError, ServiceError, StateError) as error:
+                except (TransportError, RemoteError, StateError) as error:
                     self._on_event(BackgroundFailure(error))
                     unreached.add(outgoing.domain)
             if reported is None or outgoing.message_id in reported:
@@ -504,8 +545,8 @@ class Client:
                 Delivery(result.identity.decode("utf-8"), RecipientStatus(result.status).name)
                 for result in results
             ]
-        except RemoteError as error:
-            if isinstance(error, ServiceError) and error.status not in _FINAL_STATUSES:
+        except ServiceError as error:
+            if not _is_final(error):
                 raise
             # It would be refused again; keeping it would only hold up what comes after it.
             self._on_event(BackgroundFailure(error))
@@ -523,6 +564,15 @@ def new_client(ports: Ports, identity: str, on_event: Callable[[Event], None]) -
         ValidationError: code `bad-identity`.
     """
     return Client(ClientState(account=new_account(ports.provider, identity)), ports, on_event)
+
+
+def _is_final(refusal: ServiceError) -> bool:
+    """Whether it is the delivery service itself that refuses, for good, and not something on the way to it.
+
+    What stands before a service may say 404 while the service is away; but who finds a request too large always will.
+    """
+    said_by_service = refusal.code != ServiceError.default_code
+    return refusal.status == _TOO_LARGE or (said_by_service and refusal.status in _FINAL_STATUSES)
 
 
 def _details(known: GroupState) -> GroupDetails:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from collections.abc import Mapping
 from typing import Self
 
@@ -15,13 +17,16 @@ from ..errors import TransportError
 _TIMEOUT = 20.0
 _MAX_FRAME = 4 << 20
 _ABNORMAL_CLOSURE = 1006
+_MAX_PORT = 65535
 
 
 class HttpTransport:
     """`Transport` for CPython. Used as an asynchronous context manager, which closes its connections."""
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._http = httpx.AsyncClient(
+            verify=_certificates(), timeout=_TIMEOUT, follow_redirects=False, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,6 +39,7 @@ class HttpTransport:
     ) -> Response:
         """One HTTP request."""
         try:
+            _check_port(url)
             async with self._http.stream(method, url, headers=dict(headers), content=body) as response:
                 received = bytearray()
                 async for piece in response.aiter_bytes():
@@ -50,7 +56,13 @@ class HttpTransport:
         """Open a WebSocket."""
         try:
             return WebSocketConnection(
-                await websockets.connect(url, max_size=_MAX_FRAME, open_timeout=_TIMEOUT, proxy=None)
+                await websockets.connect(
+                    url,
+                    ssl=_certificates() if url.startswith("wss:") else None,
+                    max_size=_MAX_FRAME,
+                    open_timeout=_TIMEOUT,
+                    proxy=None,
+                )
             )
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
             raise TransportError(f"{url} could not be reached: {_words(error)}") from error
@@ -80,6 +92,18 @@ class WebSocketConnection:
     async def close(self) -> None:
         """Close it."""
         await self._socket.close()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates that this system trusts. Reading them takes a good part of a second, so it is done once."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _check_port(url: str) -> None:
+    port = httpx.URL(url).port
+    if port is not None and port > _MAX_PORT:
+        raise httpx.InvalidURL(f"there is no port {port}")
 
 
 def _words(error: Exception) -> str:

@@ -46,15 +46,22 @@ def account(provider: CryptoProvider) -> Account:
     return new_account(provider, BOB)
 
 
+def published_by(provider: CryptoProvider, account: Account) -> KeySet:
+    """A fresh set, as its client publishes it."""
+    [own] = new_key_sets(provider, account, NOW, count=1, last_resort=False)
+    assert own.unconfirmed is not None
+    return own.unconfirmed
+
+
 @pytest.fixture(scope="module")
 def other_set(provider: CryptoProvider, account: Account) -> KeySet:
     """Another set of the same client."""
-    return new_key_sets(provider, account, NOW, count=1, last_resort=False)[0][1]
+    return published_by(provider, account)
 
 
 @pytest.fixture(scope="module")
 def key_set(provider: CryptoProvider, account: Account) -> KeySet:
-    return new_key_sets(provider, account, NOW, count=1, last_resort=False)[0][1]
+    return published_by(provider, account)
 
 
 def refs_of(provider: CryptoProvider, key_set: KeySet) -> tuple[bytes, ...]:
@@ -202,7 +209,7 @@ def test_another_identity_key_with_the_clients_key_packages(
 
 def test_somebody_elses_bundle(provider: CryptoProvider) -> None:
     mallory = new_account(provider, "mallory@b.example")
-    [(_, published)] = new_key_sets(provider, mallory, NOW, count=1, last_resort=False)
+    published = published_by(provider, mallory)
     honest = key_bundle(mallory, published, refs_of(provider, published), X25519)
 
     assert_refused(provider, honest, "wrong-identity", ValidationError)
