@@ -9,6 +9,9 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from dev.federation import Federation
 
+# Starting Pyodide takes several seconds, and a good many on a machine that has other things to do.
+expect.set_options(timeout=90_000)
+
 # The module's API in a page of its own, with what a test wants to see of it made JSON: octets are hexadecimal, bigints
 # decimal digits. `caught` runs a call and returns what it threw.
 _MODULE_PAGE = """<!doctype html><title>module</title><script type="module">

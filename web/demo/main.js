@@ -1,12 +1,12 @@
 /**
  * The page of the first call: load, make keys, fetch the other person's, be in a group.
  *
- * @import { Client, MLSError } from "../src/index.js"
+ * @import { Client, Group, MLSError } from "../src/index.js"
  * @import { Progress } from "../src/protocol.js"
  */
 import { MLSFederation } from "mls-federation";
 import { renderBundle } from "./bundle.js";
-import { byId, during, element, grouped, showProblem } from "./dom.js";
+import { byId, during, element, grouped, hex, showProblem } from "./dom.js";
 import { GroupView } from "./group-view.js";
 
 const STAGE_NAMES = {
@@ -144,8 +144,13 @@ function meet(client) {
     const problems = byId("problems", HTMLOListElement);
     // A service that stays away fails again and again in the same words.
     if (problems.lastElementChild?.textContent === error.message) return;
-    problems.append(element("li", { "data-code": error.code }, error.message));
+    const { groupId, held } = error.details;
+    // What came too early is tried again; once its group has come further, there is nothing to tell any more.
+    const early = held === true && groupId instanceof Uint8Array ? hex(groupId) : false;
+    problems.append(element("li", { "data-code": error.code, "data-early": early }, error.message));
   });
+
+  client.addEventListener("epoch", (event) => forgetEarly(/** @type {CustomEvent} */ (event).detail.group));
 
   const peer = byId("peer", HTMLInputElement);
   const bundles = byId("bundles", HTMLElement);
@@ -155,6 +160,7 @@ function meet(client) {
   const inviteText = () => (view.current ? "Add to the group" : "Start a group");
   client.addEventListener("group", (event) => {
     const { group, details } = /** @type {CustomEvent} */ (event).detail;
+    forgetEarly(group);
     view.show(group, details, `You were added at epoch ${details.epoch}.`);
   });
 
@@ -185,6 +191,13 @@ function meet(client) {
     });
   };
   peer.focus();
+}
+
+/** @param {Group} group */
+function forgetEarly(group) {
+  const problems = byId("problems", HTMLOListElement);
+  for (const early of problems.querySelectorAll(`[data-early="${hex(group.id)}"]`)) early.remove();
+  byId("problems-card", HTMLElement).hidden = problems.children.length === 0;
 }
 
 /** @param {Record<string, string>} directory */

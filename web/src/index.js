@@ -248,7 +248,7 @@ const receive = Symbol("receive");
  *
  * Events, all `CustomEvent`s: `group` (detail: `{ group }`, joined by a Welcome), `message`, `epoch`, `removed` (as on
  * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `error` (detail: `MLSError`, about something
- * that was received and refused; `details.group` is the `Group` where it is known).
+ * that arrived and was refused, or that it does by itself and failed; `details.groupId` and `details.group` where known).
  */
 export class Client extends EventTarget {
   #engine;
@@ -352,7 +352,8 @@ export class Client extends EventTarget {
       case "error": {
         const { fault, groupId } = event.detail;
         const group = groupId && this.#groups.get(hex(groupId));
-        const error = new MLSError(fault.code, fault.message, { ...fault.details, ...(group ? { group } : {}) });
+        const about = { ...(groupId ? { groupId } : {}), ...(group ? { group } : {}) };
+        const error = new MLSError(fault.code, fault.message, { ...fault.details, ...about });
         if (group) this.#dispatch(group, "error", error);
         this.#dispatch(this, "error", error);
         break;
