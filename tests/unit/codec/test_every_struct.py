@@ -14,7 +14,7 @@ from tests.support.strategies import all_structs, implicit_fields, layouts, name
 ALL = all_structs()
 
 # There are many structs, and a few values of each show what is wrong with a codec; a browser is slow at finding them.
-few = settings(max_examples=5 if sys.platform == "emscripten" else 15)
+few = settings(max_examples=5 if sys.platform == "emscripten" else 10)
 every_struct = pytest.mark.parametrize("struct", ALL, ids=name_of)
 
 

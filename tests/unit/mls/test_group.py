@@ -6,6 +6,7 @@ from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
 from mls_federation.errors import EpochError, UsageError, ValidationError, VerificationError
 from mls_federation.mls import CommitMessage, WireFormat, add, commit, export_secret, receive, remove
 from mls_federation.mls.group import MAX_PAST_EPOCHS
+from mls_federation.mls.tree_math import node_of
 from tests.support.pair import NOW, Party
 
 FORMATS = [WireFormat.mls_private_message, WireFormat.mls_public_message]
@@ -251,3 +252,23 @@ def test_padding_hides_the_length(suite_1: Crypto) -> None:
     assert [party.read("ben", message).data for message in (short, long)] == [b"a", b"a" * 60]
     with pytest.raises(UsageError):
         party.send("ann", b"a", padding=-1)
+
+
+def test_what_could_rebuild_used_keys_is_gone(suite_1: Crypto) -> None:
+    # §9.2: only the ratchets stay, and of an epoch that has ended only what late messages need.
+    party = Party(suite_1, "ann", "ben")
+    before = {name: group.private_keys for name, group in party.groups.items()}
+    party.commit("ann")
+    party.add("ben", "cat")
+    for group in party.groups.values():
+        assert group.secrets.encryption_secret == b""
+        for past in group.past_epochs:
+            gone = (
+                "encryption_secret",
+                "exporter_secret",
+                "external_secret",
+                "init_secret",
+                "membership_key",
+            )
+            assert [getattr(past.secrets, name) for name in gone] == [b""] * len(gone)
+    assert before["ann"][node_of(party.leaf("ann"))] not in party.groups["ann"].private_keys.values()
