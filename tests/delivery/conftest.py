@@ -1,12 +1,13 @@
 """A service for each test, with a clock that stands still."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mls_federation.crypto import CryptoProvider
-from tests.delivery.support import Clock, Running, running_service
+from tests.delivery.support import Clock, Running, running_service, wait_for_end
 
 
 @pytest.fixture
@@ -15,8 +16,19 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def ending() -> Iterator[list[threading.Thread]]:
+    """Services that end while other tests run already: ending takes longer than most tests."""
+    threads: list[threading.Thread] = []
+    yield threads
+    for thread in threads:
+        wait_for_end(thread)
+
+
 @pytest.fixture
-def service(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Iterator[Running]:
+def service(
+    provider: CryptoProvider, tmp_path: Path, clock: Clock, ending: list[threading.Thread]
+) -> Iterator[Running]:
     """The delivery service of b.example."""
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, wait=False) as running:
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, ending=ending) as running:
         yield running

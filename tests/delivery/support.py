@@ -97,12 +97,12 @@ def running_service(
     clock: Clock,
     limits: Limits | None = None,
     domain: str = "b.example",
-    wait: bool = True,
+    ending: list[threading.Thread] | None = None,
 ) -> Iterator[Running]:
     """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
 
     Args:
-        wait: whether to wait at the end until it has ended, or to let it end while the next test runs.
+        ending: at the end, the service's thread is put here while it ends; without it, the end is waited for.
     """
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -135,9 +135,16 @@ def running_service(
     finally:
         for server in servers:
             server.should_exit = True
-        if wait:
-            thread.join(_DEADLINE_SECONDS)
-            assert not thread.is_alive()
+        if ending is None:
+            wait_for_end(thread)
+        else:
+            ending.append(thread)
+
+
+def wait_for_end(thread: threading.Thread) -> None:
+    """Return when a service's thread has ended."""
+    thread.join(_DEADLINE_SECONDS)
+    assert not thread.is_alive()
 
 
 @dataclass(frozen=True)
