@@ -1,7 +1,7 @@
 """The static tree that a page is served from, `build/web`.
 
     /index.html, /demo/*                 the demo, from web/demo
-    /mls-federation/*.js, *.d.ts         our ES module and its worker, from web/src
+    /mls-federation/*.js, *.d.ts         our ES module and its worker, from web/src; index.d.ts is made from index.js
     /mls-federation/vendor/*.js          third-party modules, one bundle for each entry file in web/vendor
     /mls-federation/pyodide/*            the interpreter, from npm's `pyodide`
     /mls-federation/wheels/*.whl         what micropip installs, in the order that assets.json gives
@@ -29,6 +29,7 @@ PYODIDE_TEST_WHEELS = BUILD / "wheels" / "pyodide-tests"
 _PAGE_WHEELS = BUILD / "wheels" / "page"
 _CLIENT_WHEEL = BUILD / "wheels" / "client"
 _VENDOR = BUILD / "vendor"
+_TYPES = BUILD / "types"
 _MODULE = "mls-federation"
 
 _PYODIDE_FILES = (
@@ -58,6 +59,7 @@ def assemble(python: Path, node: Node, *, for_tests: bool) -> Path:
         _download_wheels(python, ROOT / "requirements" / "pyodide-tests.txt", PYODIDE_TEST_WHEELS)
     _build_client_wheel(python)
     _bundle_vendor(node)
+    _declare_types(node)
 
     files = _layout()
     files[f"{_MODULE}/assets.json"] = _assets(files)
@@ -139,6 +141,19 @@ def _bundle_vendor(node: Node) -> None:
     mark_current(stamp, key)
 
 
+def _declare_types(node: Node) -> None:
+    """Write the module's types for TypeScript, from its JSDoc; they are no part of the sources, so cannot differ."""
+    stamp, key = _TYPES / ".stamp", digest(WEB / "package-lock.json", WEB / "tsconfig.json", WEB / "src")
+    if is_current(stamp, key):
+        return
+    announce("type declarations of the module")
+    _empty(_TYPES)
+    command: list[str | Path] = [node.program, WEB / "node_modules" / "typescript" / "bin" / "tsc", "-p", WEB]
+    command += ["--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--outDir", _TYPES]
+    run(command, cwd=WEB, failed="The module's types could not be declared: web/src has type errors.")
+    mark_current(stamp, key)
+
+
 def _layout() -> dict[str, Path | bytes]:
     """Each served path and what is there: a file to copy, or content."""
     pyodide = WEB / "node_modules" / "pyodide"
@@ -151,6 +166,7 @@ def _layout() -> dict[str, Path | bytes]:
         for file in files_in(source):
             if file.name != ".stamp":
                 files[f"{served}/{file.relative_to(source).as_posix()}"] = file
+    files[f"{_MODULE}/index.d.ts"] = _TYPES / "src" / "index.d.ts"
     for name in _PYODIDE_FILES:
         files[f"{_MODULE}/pyodide/{name}"] = pyodide / name
     for wheel in _wheels():
