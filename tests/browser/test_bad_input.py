@@ -153,6 +153,7 @@ async def test_a_provider_that_is_not_there_is_an_error(new_context: NewContext)
     page = await open_module(await new_context())
 
     assert (await caught(page, "MLSFederation.load({ crypto: 'none' })"))["code"] == "bad-argument"
+    assert (await caught(page, "MLSFederation.load({ crypto: 'pyca' })"))["code"] == "no-cryptography"
 
 
 # -- bundles that a delivery service has meddled with

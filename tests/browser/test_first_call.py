@@ -122,6 +122,33 @@ async def test_the_first_call(new_context: NewContext, federation: Federation) -
     await expect(alice.locator("#problems-card")).to_be_hidden()
 
 
+async def test_one_page_in_two_groups(new_context: NewContext, federation: Federation) -> None:
+    bob, bob_name = await open_demo(await new_context(), "bob", "b.example")
+    alice, alice_name = await open_demo(await new_context(), "alice", "a.example")
+    carol, carol_name = await open_demo(await new_context(), "carol", "c.example")
+    await invite(alice, bob_name)
+    await expect(bob.locator("#epoch")).to_have_text("1")
+    await _say(alice, "in the first")
+    await _hear(bob, alice_name, "in the first")
+
+    # A second group comes up at once; the first one is still there, and goes on.
+    await invite(carol, bob_name)
+    await expect(bob.locator("#group-select option")).to_have_count(2)
+    await _same_on_all([bob, carol], 1)
+    await expect(bob.locator('[data-text="in the first"]')).to_have_count(0)
+    await _say(carol, "in the second")
+    await _hear(bob, carol_name, "in the second")
+    await _say(alice, "meanwhile")
+    first = bob.locator("#group-select option", has_text=alice_name)
+    await bob.select_option("#group-select", await first.get_attribute("value"))
+    await _same_on_all([bob, alice], 1)
+    await _hear(bob, alice_name, "in the first")
+    await _hear(bob, alice_name, "meanwhile")
+    await _say(bob, "to the first")
+    await _hear(alice, bob_name, "to the first")
+    await expect(carol.locator('[data-text="to the first"]')).to_have_count(0)
+
+
 async def test_progress_is_shown_while_files_arrive(new_context: NewContext) -> None:
     context = await new_context()
     page = await context.new_page()

@@ -95,18 +95,16 @@ async function start({ base, crypto }, progression, onevent) {
   );
 
   progression.enter("runtime");
-  const { loadPyodide } = await progression.import(`${directory}pyodide.mjs`);
-  await progression.import(`${directory}pyodide.asm.mjs`);
+  const [{ loadPyodide }] = await Promise.all(
+    [`${directory}pyodide.mjs`, `${directory}pyodide.asm.mjs`, primitivesFile].map((file) => progression.import(file)),
+  );
   pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
 
   progression.enter("packages");
-  await progression.import(primitivesFile);
   const { loadPrimitives } = await import("./primitives.js");
   pyodide.registerJsModule("mls_primitives", await loadPrimitives());
   pyodide.registerJsModule("mls_network", network);
-  if (crypto === "pyca" || (crypto === "auto" && packages.includes("cryptography"))) {
-    await loadPackages(["cryptography"]);
-  }
+  if (crypto !== "webjs" && packages.includes("cryptography")) await loadPackages(["cryptography"]);
   await installWheels(assets.wheels.map((wheel) => new URL(wheel, base).href));
 
   const started = /** @type {Bridge} */ (pyodide.pyimport("mls_federation.browser.bridge"));
