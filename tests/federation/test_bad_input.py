@@ -648,7 +648,6 @@ async def test_a_broken_frame_from_the_inbox(addresses: Addresses) -> None:
         person(unique("bob", "b.example"), addresses.but(b=proxy.url)) as bob,
     ):
         group_id = await friends(alice, bob)
-        await bob.told(ConnectionChanged, state="connected")
 
         def broken_once(frame: bytes) -> bytes:
             if InboxFrame.decode(frame).frame_type is not InboxFrameType.delivery:

@@ -28,7 +28,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 
-from mls_federation.client import Client, Event, Ports, new_client
+from mls_federation.client import Client, ConnectionChanged, Event, Ports, new_client
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
 from mls_federation.io import HttpTransport, connected_client
@@ -73,14 +73,29 @@ class Service:
         self.url = f"http://{HOST}:{unused_port()}"
         self._command = [sys.executable, "-m", "mls_delivery", "--domain", domain]
         self._command += ["--port", self.url.rpartition(":")[2]]
-        self._command += ["--database", f"sqlite:///{(folder / f'{domain}.sqlite3').as_posix()}", *options]
+        self._database = folder / f"{domain}.sqlite3"
+        self._command += ["--database", f"sqlite:///{self._database.as_posix()}", *options]
         self._log = folder / f"{domain}.log"
         self._popen: subprocess.Popen[bytes] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._popen is not None
+
     def start(self) -> None:
         """Start it, and return when it answers."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it."""
         with self._log.open("ab") as output:
             self._popen = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        assert self._popen is not None
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while self._popen.poll() is None:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
@@ -91,6 +106,12 @@ class Service:
     def kill(self) -> None:
         """End it as a crash does."""
         self._end(signal.SIGKILL)
+
+    def lose_database(self) -> None:
+        """Delete all that it has stored; it must not run."""
+        assert not self.is_running
+        for file in self._database.parent.glob(f"{self._database.name}*"):
+            file.unlink()
 
     def stop(self) -> None:
         """End it, if it runs."""
@@ -112,7 +133,9 @@ def services_running(
     services = {domain: Service(domain, folder) for domain in domains}
     try:
         for service in services.values():
-            service.start()
+            service.launch()
+        for service in services.values():
+            service.wait()
         yield services
     finally:
         for service in services.values():
@@ -188,6 +211,7 @@ async def person(identity: str, services: Mapping[str, str]) -> AsyncIterator[Pe
     somebody = Person(identity)
     async with connected_client(identity, services, somebody.on_event) as client:
         somebody._client = client
+        await somebody.told(ConnectionChanged, state="connected")
         yield somebody
 
 
@@ -206,6 +230,7 @@ class Proxy:
         answer: what to answer without asking the service, if it is given, to requests of the path `answer_to`.
         change: is given the path and each response, and returns what the client gets.
         frames: the same for frames from the inbox.
+        acknowledged: whether acknowledgements of what the inbox delivered get through.
         open_inboxes: connections that have not ended.
     """
 
@@ -214,6 +239,7 @@ class Proxy:
     requests: list[tuple[str, bytes]] = field(default_factory=list)
     answer: Response | None = None
     answer_to: str = "/v1/messages"
+    acknowledged: bool = True
     open_inboxes: int = 0
     change: Change = lambda _, response: response
     frames: Callable[[bytes], bytes] = lambda frame: frame
@@ -249,8 +275,11 @@ class Proxy:
 
             async def up() -> None:
                 with contextlib.suppress(WebSocketDisconnect):
+                    await upstream.send(await socket.receive_bytes())  # the hello
                     while True:
-                        await upstream.send(await socket.receive_bytes())
+                        ack = await socket.receive_bytes()
+                        if self.acknowledged:
+                            await upstream.send(ack)
                 await upstream.close()
 
             rising = asyncio.create_task(up())
