@@ -3,7 +3,7 @@
  *
  * @import { KeyBundle, Named } from "../src/protocol.js"
  */
-import { element, grouped, hex } from "./dom.js";
+import { breakable, element, grouped, hex } from "./dom.js";
 
 /**
  * @param {KeyBundle} bundle
@@ -98,7 +98,8 @@ function octets(value) {
 
 /** @param {Named} value */
 function named({ value, name }) {
-  return text(`${name} (0x${value.toString(16).padStart(4, "0")})`);
+  const code = `0x${value.toString(16).padStart(4, "0")}`;
+  return element("span", { class: "mono" }, ...breakable(name), ` (${code})`);
 }
 
 /** @param {HTMLElement[]} items */

@@ -45,6 +45,26 @@ export function grouped(digits) {
 }
 
 /**
+ * A long name that may be broken after each underscore.
+ *
+ * @param {string} name
+ */
+export function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part) => [part, element("wbr", {})]);
+}
+
+/**
+ * What an error says, as a sentence. Addresses keep their first letter as it is.
+ *
+ * @param {unknown} error
+ */
+export function sentence(error) {
+  const text = error instanceof Error ? error.message : String(error);
+  const capital = /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+}
+
+/**
  * Show what went wrong where it happened, or, without an error, that nothing is wrong.
  *
  * @param {HTMLElement} place
@@ -52,7 +72,7 @@ export function grouped(digits) {
  */
 export function showProblem(place, error) {
   place.hidden = error === undefined;
-  place.textContent = error instanceof Error ? error.message : String(error ?? "");
+  place.textContent = error === undefined ? "" : sentence(error);
   place.dataset.code = error instanceof Error && "code" in error ? String(error.code) : "";
   for (const input of document.querySelectorAll(`[aria-describedby="${place.id}"]`)) {
     input.setAttribute("aria-invalid", String(error !== undefined));

@@ -4,7 +4,7 @@
  * @import { Client, Group } from "../src/index.js"
  * @import { Delivery, GroupChange, GroupDetails, SrtpKeys, SrtpProfile } from "../src/protocol.js"
  */
-import { byId, during, element, grouped, hex, showProblem } from "./dom.js";
+import { breakable, byId, during, element, grouped, hex, showProblem } from "./dom.js";
 
 /**
  * @typedef {{ kind: "own" | "other" | "notice", from: string, text: string }} Line
@@ -177,7 +177,7 @@ export class GroupView {
     byId("safety-number", HTMLOutputElement).textContent = details.safetyNumber;
     byId("group-id", HTMLElement).textContent = hex(details.groupId);
     byId("epoch", HTMLElement).textContent = String(details.epoch);
-    byId("cipher-suite", HTMLElement).textContent = details.cipherSuiteName;
+    byId("cipher-suite", HTMLElement).replaceChildren(...breakable(details.cipherSuiteName));
     byId("members", HTMLUListElement).replaceChildren(...details.members.map((one) => this.#renderMember(one, member)));
     this.#drawChoice();
     void this.#drawKeys();
@@ -252,9 +252,9 @@ function onSubmit(formId, buttonId, problemId, action) {
 }
 
 const UNDELIVERED = {
-  pending: "Their delivery service cannot be reached now. It goes out with what you send next.",
-  unknown: "Their delivery service does not know them any more.",
-  "inbox-full": "Their inbox is full.",
+  pending: "their delivery service cannot be reached now. It goes out with what you send next.",
+  unknown: "their delivery service does not know them any more.",
+  "inbox-full": "their inbox is full.",
 };
 
 /**

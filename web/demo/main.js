@@ -6,7 +6,7 @@
  */
 import { MLSFederation } from "mls-federation";
 import { renderBundle } from "./bundle.js";
-import { byId, during, element, grouped, hex, showProblem } from "./dom.js";
+import { byId, during, element, grouped, hex, sentence, showProblem } from "./dom.js";
 import { GroupView } from "./group-view.js";
 
 const STAGE_NAMES = {
@@ -143,11 +143,11 @@ function meet(client) {
     byId("problems-card", HTMLElement).hidden = false;
     const problems = byId("problems", HTMLOListElement);
     // A service that stays away fails again and again in the same words.
-    if (problems.lastElementChild?.textContent === error.message) return;
+    if (problems.lastElementChild?.textContent === sentence(error)) return;
     const { groupId, held } = error.details;
     // What came too early is tried again; once its group has come further, there is nothing to tell any more.
     const early = held === true && groupId instanceof Uint8Array ? hex(groupId) : false;
-    problems.append(element("li", { "data-code": error.code, "data-early": early }, error.message));
+    problems.append(element("li", { "data-code": error.code, "data-early": early }, sentence(error)));
   });
 
   client.addEventListener("epoch", (event) => forgetEarly(/** @type {CustomEvent} */ (event).detail.group));
