@@ -11,9 +11,10 @@ from mls_federation.crypto import Crypto, HPKECiphertext
 from mls_federation.errors import MLSError, VerificationError
 from mls_federation.mls import CommitMessage, WireFormat, commit, decode_message, receive, remove
 from mls_federation.mls.commit import Commit, UpdatePath
+from mls_federation.mls.credentials import Credential, CredentialType, X509Credential
 from mls_federation.mls.epoch import provisional_context
 from mls_federation.mls.framing import PublicMessage
-from mls_federation.mls.nodes import LeafNodeSource
+from mls_federation.mls.nodes import LeafNodeSource, sign_leaf_node
 from mls_federation.mls.treekem import merge_path
 from tests.support.forge import forge, forge_commit, path_with_leaf, valid_path
 from tests.support.pair import LIFETIME, NOW, Client, Party
@@ -47,6 +48,20 @@ def key_of_another(party: Party, path: UpdatePath) -> UpdatePath:
 def signature_key_of_another(party: Party, path: UpdatePath) -> UpdatePath:
     # Signed by Eve, who cannot do better: the first fault that is found is the signature.
     return changed_leaf(signature_key=party.client("ben").signature_key.public_key)(party, path)
+
+
+def signature_key_shared_with_another(party: Party, path: UpdatePath) -> UpdatePath:
+    # Ben and Eve are in league: she has his private key.
+    ben, eve = party.client("ben").signature_key, party.groups["eve"]
+    leaf = replace(path.leaf_node, signature_key=ben.public_key)
+    signed = sign_leaf_node(party.crypto, ben.private_key, leaf, eve.group_id, eve.own_leaf)
+    return replace(path, leaf_node=signed)
+
+
+def unknown_credential(party: Party, path: UpdatePath) -> UpdatePath:
+    x509 = Credential(credential_type=CredentialType.x509, credential=X509Credential(certificates=()))
+    known = replace(path.leaf_node.capabilities, credentials=(CredentialType.basic, CredentialType.x509))
+    return changed_leaf(credential=x509, capabilities=known)(party, path)
 
 
 def unsigned(_: Party, path: UpdatePath) -> UpdatePath:
@@ -107,6 +122,11 @@ PATHS: dict[str, tuple[str, Forger]] = {
     "the old key": ("key-reuse", old_key),
     "another member's key": ("duplicate-encryption-key", key_of_another),
     "another member's signature key": ("bad-signature", signature_key_of_another),
+    "a signature key shared with another": (
+        "duplicate-signature-key",
+        signature_key_shared_with_another,
+    ),
+    "a credential that the others do not know": ("unsupported-credential", unknown_credential),
     "an extension that the leaf does not know": (
         "unsupported-extension",
         changed_leaf(extensions=(PRIVATE_EXTENSION,)),
