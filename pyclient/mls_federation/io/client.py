@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from ..client import Client, Event, Ports, new_client
+from ..client import BackgroundFailure, Client, Event, Ports, new_client
 from ..crypto.pyca import PycaProvider
+from ..errors import MLSError
 from ..storage import MemoryStorage
 from .transport import HttpTransport
 
@@ -24,7 +25,8 @@ async def connected_client(
         on_event: is told what happens.
 
     Raises:
-        MLSError: what `Client.set_delivery_service` and `Client.register` raise.
+        MLSError: what `Client.set_delivery_service` and `Client.register` raise; and at the end of the context, why
+            receiving had ended before.
     """
     async with HttpTransport() as transport:
         ports = Ports(
@@ -39,7 +41,7 @@ async def connected_client(
         for domain, url in services.items():
             await client.set_delivery_service(domain, url)
         await client.register()
-        receiving = asyncio.create_task(client.run())
+        receiving = asyncio.create_task(_receive(client, on_event))
         try:
             yield client
         finally:
@@ -48,3 +50,12 @@ async def connected_client(
             await asyncio.wait([receiving])
             if not receiving.cancelled() and receiving.exception() is not None:
                 await receiving  # raises why receiving had ended
+
+
+async def _receive(client: Client, on_event: Callable[[Event], None]) -> None:
+    """Receive; if that ends by itself, the application is told at once, not only when it leaves the context."""
+    try:
+        await client.run()
+    except MLSError as error:
+        on_event(BackgroundFailure(error))
+        raise

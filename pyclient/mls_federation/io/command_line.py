@@ -18,9 +18,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import io
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from enum import IntEnum
 
 from ..client import (
     BackgroundFailure,
@@ -39,11 +43,18 @@ from ..client.delivery_service import fetch_bundles, find_service
 from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, UsageError
 from ..federation.binding import domain_of
+from ..federation.identity import FEDERATION_IDENTITY
 from ..federation.manifest import VerifiedBundle
 from ..media import srtp_profile
+from ..mls import KeyPackage
+from ..mls.credentials import BasicCredential
+from ..mls.extensions import Extension
 from ..mls.nodes import Lifetime
 from .client import connected_client
 from .transport import HttpTransport
+
+# 9999-12-31 23:59:59
+_LAST_DATE = 253_402_300_799
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,41 +116,89 @@ async def _fetch(identity: str, services: Mapping[str, str]) -> None:
             transport, service, provider, identity, supported_suites(provider), int(time.time())
         )
     for bundle in bundles:
-        print("\n".join(describe_bundle(bundle)))
+        for line in describe_bundle(bundle):
+            _say(line)
 
 
 def describe_bundle(bundle: VerifiedBundle) -> list[str]:
     """A bundle field by field, as the seed and RFC 9420 name them, in lines of text."""
-    manifest, package = bundle.user_init_key, bundle.key_package
-    lifetime = package.leaf_node.source
+    manifest = bundle.user_init_key
     lines = [
         "UserInitKeyBundle (draft-omara-mls-federation-00), verified",
         f"  identity           {bundle.identity}",
+        f"  client             {bundle.client_id.hex()}",
         f"  user_init_key_id   {manifest.user_init_key_id.hex()}",
     ]
     for seed_suite, suite, init_key, ref in zip(
         manifest.cipher_suites, bundle.cipher_suites, manifest.init_keys, bundle.refs, strict=True
     ):
         lines += [
-            f"  cipher_suite       0x{seed_suite:04x}, RFC 9420's 0x{suite:04x} {suite.name}",
+            f"  cipher_suite       0x{seed_suite:04x}, RFC 9420's {_code_point(suite)}",
             f"    init_key         {init_key.hex()}",
             f"    KeyPackageRef    {ref.hex()}",
         ]
-    lines += [
+    return [
+        *lines,
         f"  credential         basic, {bundle.scheme.name}, {bundle.identity_key.hex()}",
         f"  signature          {manifest.signature.hex()}",
         f"  last resort        {'yes' if bundle.last_resort else 'no'}",
-        f"KeyPackage (RFC 9420) for {bundle.chosen.name}, verified",
-        f"  init_key           {package.init_key.hex()}",
-        f"  encryption_key     {package.leaf_node.encryption_key.hex()}",
-        f"  signature_key      {package.leaf_node.signature_key.hex()}",
+        *_describe_key_package(bundle.key_package),
     ]
-    if isinstance(lifetime, Lifetime):
-        lines.append(f"  lifetime           {_date(lifetime.not_before)} to {_date(lifetime.not_after)}")
-    return [*lines, f"  signature          {package.signature.hex()}"]
+
+
+def _describe_key_package(package: KeyPackage) -> list[str]:
+    leaf = package.leaf_node
+    capabilities = leaf.capabilities
+    lines = [
+        "KeyPackage (RFC 9420), verified",
+        f"  version            {_code_point(package.version)}",
+        f"  cipher_suite       {_code_point(package.cipher_suite)}",
+        f"  init_key           {package.init_key.hex()}",
+        "  leaf_node",
+        f"    encryption_key   {leaf.encryption_key.hex()}",
+        f"    signature_key    {leaf.signature_key.hex()}",
+    ]
+    if isinstance(leaf.credential.credential, BasicCredential):
+        # Verified to be the identity of the bundle, so it is text.
+        lines.append(f"    credential       basic, {leaf.credential.credential.identity.decode('utf-8')}")
+    lines.append("    capabilities")
+    for name, code_points in (
+        ("versions", capabilities.versions),
+        ("cipher_suites", capabilities.cipher_suites),
+        ("extensions", capabilities.extensions),
+        ("proposals", capabilities.proposals),
+        ("credentials", capabilities.credentials),
+    ):
+        lines.append(f"      {name:15}{', '.join(map(_code_point, code_points)) or 'the default ones'}")
+    if isinstance(leaf.source, Lifetime):
+        lines.append(
+            f"    lifetime         {_date(leaf.source.not_before)} to {_date(leaf.source.not_after)}"
+        )
+    return [
+        *lines,
+        *(_describe_extension("    ", extension) for extension in leaf.extensions),
+        f"    signature        {leaf.signature.hex()}",
+        *(_describe_extension("  ", extension) for extension in package.extensions),
+        f"  signature          {package.signature.hex()}",
+    ]
+
+
+def _describe_extension(indent: str, extension: Extension) -> str:
+    kind = "federation identity" if extension.extension_type == FEDERATION_IDENTITY else ""
+    name = f"0x{extension.extension_type:04x} {kind}" if kind else _code_point(extension.extension_type)
+    return f"{indent}{'extension':{21 - len(indent)}}{name}, {len(extension.extension_data)} octets"
+
+
+def _code_point(value: IntEnum) -> str:
+    """A code point with its name, if it has one."""
+    number = f"0x{value:04x}"
+    return number if value.name == number else f"{number} {value.name}"
 
 
 def _date(seconds: int) -> str:
+    # A client may give a lifetime of which calendars know nothing.
+    if seconds > _LAST_DATE:
+        return "the end of time"
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
 
 
@@ -160,10 +219,19 @@ async def _chat(identity: str, services: Mapping[str, str]) -> None:
 
 async def _lines() -> AsyncIterator[str]:
     """Lines of standard input, without the loop waiting for them."""
-    while True:
-        line = await asyncio.to_thread(sys.stdin.readline)
-        if not line:
-            return
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            # Not by sys.stdin, whose lock the interpreter would wait for at its end.
+            for line in io.FileIO(sys.stdin.fileno(), closefd=False):
+                loop.call_soon_threadsafe(arrived.put_nowait, line.decode("utf-8", "replace"))
+            loop.call_soon_threadsafe(arrived.put_nowait, None)
+
+    # A daemon, and none of the loop's own threads: those are waited for, and Ctrl-C must not need another line.
+    threading.Thread(target=read, daemon=True).start()
+    while (line := await arrived.get()) is not None:
         if line.strip():
             yield line.strip()
 
