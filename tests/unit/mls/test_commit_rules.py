@@ -126,7 +126,7 @@ PATHS: dict[str, tuple[str, Forger]] = {
         "duplicate-signature-key",
         signature_key_shared_with_another,
     ),
-    "a credential that the others do not know": ("unsupported-credential", unknown_credential),
+    "a credential that the application does not accept": ("credential-refused", unknown_credential),
     "an extension that the leaf does not know": (
         "unsupported-extension",
         changed_leaf(extensions=(PRIVATE_EXTENSION,)),
@@ -163,6 +163,15 @@ def test_paths(party: Party, code: str, forged: Forger) -> None:
     eve = party.groups["eve"]
     path = forged(party, valid_path(eve))
     assert_refused(party, forge_commit(eve, [], path), code)
+
+
+def test_a_credential_that_the_others_do_not_support(party: Party) -> None:
+    # Whatever the application thinks of it: §7.3 asks that each member supports the credentials of all.
+    eve = party.groups["eve"]
+    forged = forge_commit(eve, [], unknown_credential(party, valid_path(eve)))
+    with pytest.raises(MLSError) as caught:
+        receive(party.groups["ann"], forged, now=NOW, check_credential=lambda *_: None)
+    assert caught.value.code == "unsupported-credential"
 
 
 def test_a_path_secret_for_another_key(party: Party) -> None:
