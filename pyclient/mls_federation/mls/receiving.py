@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ..crypto import KeyPair
@@ -39,7 +39,7 @@ class ApplicationMessage:
     sender: LeafIndex
     epoch: int
     generation: int
-    data: bytes
+    data: bytes = field(repr=False)
     authenticated_data: bytes
 
 

@@ -49,6 +49,11 @@ def test_pending_commit(suite_1: Crypto) -> None:
         assert_not_shown(secret, shown)
 
 
+def test_application_data(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben")
+    assert_not_shown(b"confidential", repr(party.read("ben", party.send("ann", b"confidential"))))
+
+
 def assert_discreet(value: object, at_least: int) -> None:
     found = set(secrets_in(value))
     assert len(found) >= at_least
