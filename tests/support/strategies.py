@@ -17,8 +17,8 @@ from mls_federation.codec.generator import ArmTable, GivenSpec, ImplicitSpec, Se
 from mls_federation.codec.types import OptionalValue, UInt, VariableLength
 
 _PACKAGES = (crypto, mls, federation)
-# Needs a library that browsers may not have.
-_WITHOUT_STRUCTS = {"mls_federation.crypto.pyca"}
+# They need a library that browsers may not have.
+_WITHOUT_STRUCTS = {"mls_federation.crypto.pyca", "mls_federation.mls.x509"}
 
 # Long enough for a length of two octets, short enough to be quick.
 _MAX_OCTETS = 70
