@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -125,6 +126,25 @@ async def test_two_on_one_service(addresses: Addresses) -> None:
         await invited(alice, group_id, albert)
         await albert.client.send(group_id, b"neighbour")
         await alice.told(MessageReceived, data=b"neighbour", sender=albert.identity)
+
+
+async def test_one_person_invited_twice_at_once(addresses: Addresses) -> None:
+    """As by an impatient finger: one of the two fails, and there is one leaf."""
+    services = addresses.by_domain
+    async with (
+        person(unique("alice", "a.example"), services) as alice,
+        person(unique("bob", "b.example"), services) as bob,
+    ):
+        group_id = (await alice.client.create_group()).group_id
+        outcomes = await asyncio.gather(
+            *(alice.client.add(group_id, bob.identity) for _ in range(2)), return_exceptions=True
+        )
+        [failure] = [outcome for outcome in outcomes if isinstance(outcome, StateError)]
+        assert failure.code == "already-member"
+        await bob.told(GroupJoined)
+        assert len(alice.client.group_details(group_id).members) == 2
+        await bob.client.send(group_id, b"only one of me")
+        await alice.told(MessageReceived, data=b"only one of me")
 
 
 async def test_many_messages_arrive_in_order(addresses: Addresses) -> None:

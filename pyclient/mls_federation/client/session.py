@@ -39,8 +39,10 @@ from .account import new_key_package
 from .events import EpochChanged, Event, GroupJoined, MessageReceived, MessageRefused, RemovedFromGroup
 from .state import ClientState, GroupState, Outgoing
 
-# Messages that came too early are kept, up to so many for a group and for all groups that we do not know.
+# Messages that came too early are kept, up to so many, and so many octets, for a group and for all groups that we do
+# not know.
 MAX_HELD = 100
+MAX_HELD_OCTETS = 4 << 20
 GROUP_ID_SIZE = 16
 
 
@@ -96,10 +98,14 @@ def add_clients(
     """Add all clients that `bundles` stand for, in one commit.
 
     Raises:
+        StateError: code `already-member`.
         ValidationError: code `wrong-cipher-suite`: a bundle is not of the group's suite; or a rule of the engine.
     """
     known = state.group(group_id)
+    present = {who.identity for who in known.identities.values()}
     for bundle in bundles:
+        if bundle.identity in present:
+            raise StateError(f"{bundle.identity} is in this group already", code="already-member")
         if bundle.chosen != known.group.cipher_suite:
             raise ValidationError(
                 f"the keys of {bundle.identity} are not for the group's cipher suite",
@@ -274,7 +280,7 @@ def _leave(provider: CryptoProvider, state: ClientState, known: GroupState, now:
     welcomes = tuple(stray for stray in state.strays if isinstance(decode_message(stray), Welcome))
     strays = tuple(stray for stray in state.strays if stray not in welcomes)
     if welcomes:
-        strays = (*strays, *known.held)[-MAX_HELD:]
+        strays = _latest((*strays, *known.held))
     group_id = known.group.group_id
     state = replace(state.without_group(group_id), strays=strays)
     return _try_again(provider, state, welcomes, [RemovedFromGroup(group_id)], now)
@@ -299,12 +305,21 @@ def _refuse(state: ClientState, message: bytes, error: RemoteError) -> Accepted:
     group_id = _group_id_of(message)
     held = False
     if error.code in ("unknown-group", "early-welcome"):
-        state, held = replace(state, strays=(*state.strays, message)[-MAX_HELD:]), True
+        state, held = replace(state, strays=_latest((*state.strays, message))), True
     elif error.code == "future-epoch" and group_id is not None:
         known = state.group(group_id)
-        if len(known.held) < MAX_HELD:
-            state, held = state.with_group(replace(known, held=(*known.held, message))), True
+        waiting = (*known.held, message)
+        if _latest(waiting) == waiting:
+            state, held = state.with_group(replace(known, held=waiting)), True
     return Accepted(state, (MessageRefused(error, group_id, held),))
+
+
+def _latest(messages: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Those that are kept of messages that came too early."""
+    kept = messages[-MAX_HELD:]
+    while sum(map(len, kept)) > MAX_HELD_OCTETS:
+        kept = kept[1:]
+    return kept
 
 
 # -- who is who

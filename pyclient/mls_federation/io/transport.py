@@ -15,6 +15,8 @@ from ..client import Connection, ConnectionEnded, Response
 from ..errors import TransportError
 
 _TIMEOUT = 20.0
+# For the other side's goodbye: nothing depends on it, and somebody waits for the program to end.
+_CLOSE_TIMEOUT = 2.0
 _MAX_FRAME = 4 << 20
 _ABNORMAL_CLOSURE = 1006
 _MAX_PORT = 65535
@@ -61,6 +63,7 @@ class HttpTransport:
                     ssl=_certificates() if url.startswith("wss:") else None,
                     max_size=_MAX_FRAME,
                     open_timeout=_TIMEOUT,
+                    close_timeout=_CLOSE_TIMEOUT,
                     proxy=None,
                 )
             )

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mls_federation.client.account import CLOCK_TOLERANCE, KEY_LIFETIME, Account, new_account, new_key_package
 from mls_federation.client.events import (
@@ -16,7 +18,7 @@ from mls_federation.client.events import (
     MessageRefused,
     RemovedFromGroup,
 )
-from mls_federation.client.session import MAX_HELD
+from mls_federation.client.session import MAX_HELD, MAX_HELD_OCTETS
 from mls_federation.client.state import ClientState
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, crypto
@@ -24,6 +26,7 @@ from mls_federation.errors import (
     DecodeError,
     EpochError,
     MLSError,
+    RemoteError,
     StateError,
     UnsupportedError,
     ValidationError,
@@ -312,6 +315,18 @@ def test_of_strays_the_latest_are_kept(alice: Peer, bob: Peer, carol: Peer) -> N
     assert tuple(strays[2:]) == bob.state.strays
 
 
+def test_large_messages_are_kept_up_to_so_many_octets(alice: Peer, bob: Peer, carol: Peer) -> None:
+    group_id = group_of(alice, bob)
+    alice.renew(group_id)
+    alice.post()
+    large = [sent_by(alice, group_id, bytes(MAX_HELD_OCTETS // 4)) for _ in range(5)]
+
+    assert [refusal(bob.take(message)).held for message in large] == [True] * 3 + [False] * 2
+    for message in large:
+        assert refusal(carol.take(message)).held
+    assert tuple(large[2:]) == carol.state.strays
+
+
 def test_removed_and_added_again_in_the_opposite_order(alice: Peer, bob: Peer, carol: Peer) -> None:
     """Two people change the group, and what the second did reaches bob first."""
     group_id = group_of(alice, bob, carol)
@@ -474,6 +489,17 @@ def test_every_truncation_is_refused(alice: Peer, bob: Peer) -> None:
         assert_refused(bob, message[:length], "malformed", DecodeError)
     assert_refused(bob, message + b"\x00", "malformed", DecodeError)
     assert shown(bob.take(message)) == [("alice@a.example", b"hello")]
+
+
+@given(octets=st.binary(max_size=300), like_a_message=st.booleans())
+def test_whatever_octets_arrive_it_is_an_event(
+    provider: CryptoProvider, octets: bytes, like_a_message: bool
+) -> None:
+    bob = Peer(provider, "bob@b.example")
+    # MLS 1.0, and the wire format of one kind of message or another.
+    prefix = b"\x00\x01\x00" + bytes([len(octets) % 7]) if like_a_message else b""
+    event = refusal(bob.take(prefix + octets))
+    assert isinstance(event.error, RemoteError)
 
 
 def octets_changed(message: bytes, step: int) -> Iterator[bytes]:
@@ -730,8 +756,21 @@ def test_nobody_is_added_under_a_name_that_is_in_the_group(
 ) -> None:
     group_id = group_of(alice, bob)
     before = alice.state
+    for again in (Peer(provider, "bob@b.example"), bob):
+        with pytest.raises(StateError) as caught:
+            alice.add(group_id, again)
+        assert caught.value.code == "already-member"
+    assert before == alice.state
+
+
+def test_two_clients_of_one_name_with_different_keys_are_not_added(
+    provider: CryptoProvider, alice: Peer
+) -> None:
+    """As when a service puts a client of its own beside somebody's."""
+    group_id = alice.begin()
+    before = alice.state
     with pytest.raises(ValidationError) as caught:
-        alice.add(group_id, Peer(provider, "bob@b.example"))
+        alice.add(group_id, Peer(provider, "bob@b.example"), Peer(provider, "bob@b.example"))
     assert caught.value.code == "identity-conflict"
     assert before == alice.state
 
