@@ -103,7 +103,9 @@ def fresh_key(party: Party, _: UpdatePath) -> bytes:
 
 
 def corrupted(sealed: tuple[HPKECiphertext, ...]) -> tuple[HPKECiphertext, ...]:
-    return tuple(replace(one, ciphertext=one.ciphertext[:-1] + b"\x00") for one in sealed)
+    return tuple(
+        replace(one, ciphertext=one.ciphertext[:-1] + bytes([one.ciphertext[-1] ^ 1])) for one in sealed
+    )
 
 
 def unusable(sealed: tuple[HPKECiphertext, ...]) -> tuple[HPKECiphertext, ...]:
