@@ -1,6 +1,6 @@
 """The client: commands in, events out; network, storage and clock are ports that the adapters fill."""
 
-from .client import Client, Delivery, GroupDetails, MemberDetails, Sent, new_client
+from .client import Client, new_client
 from .delivery_service import DeliveryService
 from .events import (
     BackgroundFailure,
@@ -13,6 +13,7 @@ from .events import (
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
+from .results import Delivery, GroupDetails, MemberDetails, Sent
 from .state import ClientState
 
 __all__ = [

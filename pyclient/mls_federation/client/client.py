@@ -7,7 +7,7 @@ so it may be stopped at any moment, and nothing that was acknowledged is lost, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..crypto import CipherSuite
 from ..errors import (
@@ -33,7 +33,6 @@ from ..federation.binding import (
     domain_of,
 )
 from ..federation.manifest import VerifiedBundle
-from ..federation.safety_number import safety_number
 from ..media import SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
 from . import session
@@ -49,6 +48,7 @@ from .delivery_service import (
 )
 from .events import BackgroundFailure, ConnectionChanged, Event
 from .ports import Connection, ConnectionEnded, Ports
+from .results import Delivery, GroupDetails, Sent, details
 from .state import ClientState, GroupState, Outgoing
 
 # Key sets for one use that are published at first, and that we keep at our delivery service from then on.
@@ -64,60 +64,6 @@ _LONGEST_PAUSE = 30.0
 # and time-outs.
 _FINAL_STATUSES = frozenset(range(400, 500)) - {401, 408, 429}
 _TOO_LARGE = 413
-
-
-@dataclass(frozen=True)
-class MemberDetails:
-    """A member, for showing.
-
-    Attributes:
-        identity: `name@domain`; its identity key vouches for the leaf.
-        is_self: whether this is our own leaf.
-        signature_key: of the leaf.
-        identity_key: of the identity.
-    """
-
-    identity: str
-    leaf_index: int
-    is_self: bool
-    signature_key: bytes
-    identity_key: bytes
-
-
-@dataclass(frozen=True)
-class GroupDetails:
-    """A group in its present epoch, for showing.
-
-    Attributes:
-        safety_number: equal for all members who agree on the group's state; people compare it aloud.
-    """
-
-    group_id: bytes
-    epoch: int
-    cipher_suite: CipherSuite
-    safety_number: str
-    members: tuple[MemberDetails, ...]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What became of a message for one recipient.
-
-    Attributes:
-        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; `refused` by it, for good; or
-            `pending`: the service was not reached, and the message waits in the outbox.
-    """
-
-    identity: str
-    status: str
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A message that was encrypted, and how far it has come."""
-
-    epoch: int
-    deliveries: tuple[Delivery, ...]
 
 
 class Client:
@@ -315,7 +261,7 @@ class Client:
         Raises:
             StateError: code `no-such-group`.
         """
-        return _details(self._state.group(group_id))
+        return details(self._state.group(group_id))
 
     def export_srtp_keys(self, group_id: bytes, profile: SrtpProfile) -> tuple[SrtpKeys, ...]:
         """The SRTP keys of every member in the present epoch. Secret.
@@ -383,6 +329,9 @@ class Client:
                 if not ready:
                     ready = True
                     self._on_event(ConnectionChanged("connected"))
+                    if self._state.outbox:
+                        # What broke our connection may have kept messages from going out, too.
+                        await self.flush()
                 await self._take(inbox, frame)
         except ConnectionEnded as end:
             await self._after(end, ready)
@@ -573,27 +522,3 @@ def _is_final(refusal: ServiceError) -> bool:
     """
     said_by_service = refusal.code != ServiceError.default_code
     return refusal.status == _TOO_LARGE or (said_by_service and refusal.status in _FINAL_STATUSES)
-
-
-def _details(known: GroupState) -> GroupDetails:
-    group = known.group
-    members = tuple(
-        MemberDetails(
-            identity=known.identities[member.leaf_index].identity,
-            leaf_index=member.leaf_index,
-            is_self=member.leaf_index == group.own_leaf,
-            signature_key=member.leaf_node.signature_key,
-            identity_key=known.identities[member.leaf_index].identity_key,
-        )
-        for member in group.members
-    )
-    return GroupDetails(
-        group_id=group.group_id,
-        epoch=group.epoch,
-        cipher_suite=group.cipher_suite,
-        safety_number=safety_number(group.epoch_authenticator),
-        members=members,
-    )
-
-
-__all__ = ["Client", "Delivery", "GroupDetails", "MemberDetails", "Sent", "new_client"]

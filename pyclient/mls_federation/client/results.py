@@ -1,0 +1,85 @@
+"""What the client's calls return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..crypto import CipherSuite
+from ..federation.safety_number import safety_number
+from .state import GroupState
+
+
+@dataclass(frozen=True)
+class MemberDetails:
+    """A member, for showing.
+
+    Attributes:
+        identity: `name@domain`; its identity key vouches for the leaf.
+        is_self: whether this is our own leaf.
+        signature_key: of the leaf.
+        identity_key: of the identity.
+    """
+
+    identity: str
+    leaf_index: int
+    is_self: bool
+    signature_key: bytes
+    identity_key: bytes
+
+
+@dataclass(frozen=True)
+class GroupDetails:
+    """A group in its present epoch, for showing.
+
+    Attributes:
+        safety_number: equal for all members who agree on the group's state; people compare it aloud.
+    """
+
+    group_id: bytes
+    epoch: int
+    cipher_suite: CipherSuite
+    safety_number: str
+    members: tuple[MemberDetails, ...]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a message for one recipient.
+
+    Attributes:
+        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; `refused` by it, for good; or
+            `pending`: the service was not reached, and the message waits in the outbox.
+    """
+
+    identity: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was encrypted, and how far it has come."""
+
+    epoch: int
+    deliveries: tuple[Delivery, ...]
+
+
+def details(known: GroupState) -> GroupDetails:
+    """A group as it is now."""
+    group = known.group
+    members = tuple(
+        MemberDetails(
+            identity=known.identities[member.leaf_index].identity,
+            leaf_index=member.leaf_index,
+            is_self=member.leaf_index == group.own_leaf,
+            signature_key=member.leaf_node.signature_key,
+            identity_key=known.identities[member.leaf_index].identity_key,
+        )
+        for member in group.members
+    )
+    return GroupDetails(
+        group_id=group.group_id,
+        epoch=group.epoch,
+        cipher_suite=group.cipher_suite,
+        safety_number=safety_number(group.epoch_authenticator),
+        members=members,
+    )
