@@ -178,6 +178,23 @@ async def test_our_own_service_is_killed(services: dict[str, Service]) -> None:
         await bob.told(MessageReceived, data=b"to bob")
 
 
+async def test_what_waits_goes_out_when_the_connection_is_back(services: dict[str, Service]) -> None:
+    """Nobody has to ask for it: the network was away, for everybody, and comes back."""
+    addresses = addresses_of(services)
+    async with (
+        person(unique("alice", "a.example"), addresses) as alice,
+        person(unique("bob", "b.example"), addresses) as bob,
+    ):
+        group_id = await friends(alice, bob)
+        for service in services.values():
+            service.kill()
+        assert (await alice.client.send(group_id, b"later")).deliveries[0].status == "pending"
+        services["b.example"].start()
+        services["a.example"].start()
+        await bob.told(MessageReceived, data=b"later")
+        assert waiting(alice) == 0
+
+
 async def test_the_inbox_goes_on_where_it_was(services: dict[str, Service]) -> None:
     """Bob is away; messages come; his service is killed with them; he comes back from what his storage has."""
     addresses = addresses_of(services)
