@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mls_federation.crypto import Crypto
-from mls_federation.mls import WireFormat, add, remove
+from mls_federation.mls import WireFormat, add, decode_group, encode_group, remove
 from tests.support.pair import Party
 
 STEPS = 25
@@ -16,8 +16,9 @@ MOST_MEMBERS = 9
 def test_random_walk(suite_1: Crypto, seed: int) -> None:
     chance = random.Random(seed)
     walk = Walk(Party(suite_1, "member 0"), chance)
+    steps = [walk.add, walk.add, walk.remove, walk.renew, walk.propose_and_commit, walk.talk, walk.restart]
     for _ in range(STEPS):
-        chance.choice([walk.add, walk.add, walk.remove, walk.renew, walk.propose_and_commit, walk.talk])()
+        chance.choice(steps)()
 
 
 class Walk:
@@ -72,3 +73,7 @@ class Walk:
         for name in self.party.groups:
             if name != sender:
                 assert {self.party.read(name, message).data[0] for message in messages} == {0, 1, 2, 3}
+
+    def restart(self) -> None:
+        name, provider = self.somebody(), self.party.crypto.provider
+        self.party.groups[name] = decode_group(provider, encode_group(self.party.groups[name]))
