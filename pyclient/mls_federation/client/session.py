@@ -197,6 +197,10 @@ def _accept(provider: CryptoProvider, state: ClientState, message: bytes, now: i
     known = state.groups.get(_group_id(body))
     if known is None:
         raise EpochError("a message for a group that this client is not in", code="unknown-group")
+    if isinstance(body, PublicMessage) and body.content.sender.sender_type != SenderType.member:
+        # Whoever sees our ciphertext pass can make a proposal from outside, and our next commit would carry it out;
+        # and nothing says yet whom somebody who joins by itself may remove.
+        raise ValidationError("a message from outside the group", code="sender-not-allowed", section="12.1.8")
     return _accept_group_message(provider, state, known, message, now)
 
 
@@ -256,11 +260,6 @@ def _accept_group_message(
             removed=tuple(known.identities[leaf].identity for leaf, _ in received.removed),
         )
         return _accept_held(provider, after, group_id, [changed], now)
-    if received.sender.sender_type != SenderType.member:
-        # Whoever sees our ciphertext pass can make such a proposal, and our next commit would carry it out.
-        raise ValidationError(
-            "a proposal from outside the group", code="sender-not-allowed", section="12.1.8"
-        )
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
 

@@ -44,6 +44,7 @@ from mls_federation.mls import (
     create_key_package,
     decode_message,
     group_info,
+    join_by_external_commit,
     mls_message,
     propose,
     propose_to_be_added,
@@ -825,6 +826,19 @@ def test_nobody_outside_can_propose_to_come_in(alice: Peer, bob: Peer, carol: Pe
         "alice@a.example",
         "bob@b.example",
     ]
+
+
+def test_nobody_removes_another_by_joining(alice: Peer, bob: Peer, carol: Peer) -> None:
+    """Even whom a member has shown the group to: an external commit may name any leaf as the one that it replaces."""
+    group_id = group_of(alice, bob)
+    group = alice.group(group_id).group
+    own = new_key_package(carol.provider, carol.state.account, SUITE, NOW)
+    info = group_info(group, with_external_pub=True)
+    usurped = bob.group(group_id).group.own_leaf
+    pending = join_by_external_commit(group.crypto, info, own, now=NOW, replacing=usurped)
+
+    for member in (alice, bob):
+        assert_refused(member, pending.message, "sender-not-allowed", ValidationError)
 
 
 # -- commands that cannot be
