@@ -165,9 +165,9 @@ def _frozen(data: bytearray | memoryview) -> bytes:
 
 
 def _show(name: str, value: object) -> str:
-    """A field for `repr`: secrets only by their size, other octets abridged."""
+    """A field for `repr`: secrets, and what people say to each other, only by their size; other octets if they are few."""
     if isinstance(value, bytes):
-        if name.endswith(("_secret", "_key_priv", "_priv")) or len(value) > 32:
+        if name.endswith(("_secret", "_priv", "content")) or len(value) > 32:
             return f"<{len(value)} octets>"
         return value.hex() or "<0 octets>"
     return repr(value)

@@ -31,6 +31,8 @@ from .welcome import GroupInfo, sign_group_info
 # Epochs before the present one whose late application messages can still be read.
 # Each keeps the keys of messages that have not arrived, so this is a bound on forward secrecy too (§15.3).
 MAX_PAST_EPOCHS = 3
+# Proposals of one epoch that are remembered: as many as a large group could want, and no more than memory has room for.
+MAX_PROPOSALS = 1000
 
 
 # Our own leaf, fresh, with a credential that we chose.
@@ -215,6 +217,19 @@ def send_application_data(
     )
     tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed, padding)
     return Sent(replace(group, secret_tree=tree), mls_message(message).encode())
+
+
+def check_room(proposals: Mapping[bytes, ReceivedProposal]) -> None:
+    """Whether one more proposal can be remembered.
+
+    Raises:
+        ValidationError: code `too-many-proposals`.
+    """
+    if len(proposals) >= MAX_PROPOSALS:
+        raise ValidationError(
+            f"this epoch has {MAX_PROPOSALS} proposals already; a commit must come first",
+            code="too-many-proposals",
+        )
 
 
 def check_open(group: Group) -> None:

@@ -22,7 +22,7 @@ from .framing import (
     proposal_ref,
     verify_content,
 )
-from .group import ReceivedProposal
+from .group import ReceivedProposal, check_room
 from .group_context import GroupContext
 from .joining import verified_tree
 from .proposals import Proposal
@@ -132,6 +132,7 @@ def observe(
     key = signature_key_for(group.tree, group.context, content)
     verify_content(crypto, key, authenticated, group.context)
     if isinstance(content.content, Proposal):
+        check_room(group.proposals)
         received = ReceivedProposal(content.content, content.sender)
         ref = proposal_ref(crypto, authenticated)
         return Followed(replace(group, proposals={**group.proposals, ref: received}))

@@ -22,7 +22,7 @@ from .framing import (
     member,
     proposal_ref,
 )
-from .group import Group, PastEpoch, ReceivedProposal
+from .group import Group, PastEpoch, ReceivedProposal, check_room
 from .nodes import LeafNode
 from .proposals import Proposal
 from .protection import Unprotected, open_sender_data, unprotect_private, unprotect_public
@@ -195,6 +195,7 @@ def _receive_handshake(
     group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup
 ) -> Received:
     if isinstance(message.content.content, Proposal):
+        check_room(group.proposals)
         ref = proposal_ref(group.crypto, message)
         received = ReceivedProposal(message.content.content, message.content.sender)
         after = replace(group, proposals={**group.proposals, ref: received})

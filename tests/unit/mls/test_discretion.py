@@ -6,7 +6,9 @@ from dataclasses import fields, is_dataclass
 from mls_federation.codec import Struct
 from mls_federation.crypto import Crypto
 from mls_federation.mls import add, commit
+from mls_federation.mls.framing import ContentType, member
 from mls_federation.mls.key_schedule import EpochSecrets
+from mls_federation.mls.protection import framed_content
 from tests.support.pair import NOW, Party
 
 # Public, or made to be shown.
@@ -71,3 +73,14 @@ def assert_not_shown(secret: bytes, shown: str) -> None:
 def test_the_search_finds_secrets(suite_1: Crypto) -> None:
     secrets = EpochSecrets(*(bytes([number]) * 32 for number in range(9)))
     assert len(set(secrets_in(secrets))) == 8
+
+
+def test_what_is_said_is_not_shown_by_the_message_that_says_it(suite_1: Crypto) -> None:
+    content = framed_content(
+        Party(suite_1, "ann").groups["ann"].context,
+        member(0),
+        ContentType.application,
+        b"attack at dawn",
+        b"",
+    )
+    assert "content=<14 octets>" in repr(content)

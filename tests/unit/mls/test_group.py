@@ -1,11 +1,14 @@
 """What members of a group can do together (§11, §12, §15)."""
 
+from dataclasses import replace
+
 import pytest
 
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
 from mls_federation.errors import EpochError, UsageError, ValidationError, VerificationError
-from mls_federation.mls import CommitMessage, WireFormat, add, commit, export_secret, receive, remove
-from mls_federation.mls.group import MAX_PAST_EPOCHS
+from mls_federation.mls import CommitMessage, WireFormat, add, commit, export_secret, propose, receive, remove
+from mls_federation.mls.framing import member
+from mls_federation.mls.group import MAX_PAST_EPOCHS, MAX_PROPOSALS, ReceivedProposal
 from mls_federation.mls.tree_math import node_of
 from tests.support.pair import NOW, Party
 
@@ -272,3 +275,16 @@ def test_what_could_rebuild_used_keys_is_gone(suite_1: Crypto) -> None:
             )
             assert [getattr(past.secrets, name) for name in gone] == [b""] * len(gone)
     assert before["ann"][node_of(party.leaf("ann"))] not in party.groups["ann"].private_keys.values()
+
+
+def test_an_epoch_remembers_a_bounded_number_of_proposals(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "eve")
+    full = {
+        b"%d" % number: ReceivedProposal(remove(party.leaf("eve")), member(1))
+        for number in range(MAX_PROPOSALS)
+    }
+    ann = replace(party.groups["ann"], proposals=full)
+    message = propose(party.groups["ben"], remove(party.leaf("eve"))).message
+    with pytest.raises(ValidationError) as refused:
+        receive(ann, message, now=NOW)
+    assert refused.value.code == "too-many-proposals"
