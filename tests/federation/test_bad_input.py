@@ -664,4 +664,4 @@ async def test_a_broken_frame_from_the_inbox(addresses: Addresses) -> None:
         await bob.told(MessageReceived, data=b"hello")
         await still_talk(alice, bob, group_id)
         assert [event for event in bob.events if isinstance(event, MessageReceived | MessageRefused)] == []
-        assert proxy.open_inboxes == 1
+        assert proxy.left_by_client == 1

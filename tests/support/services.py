@@ -231,7 +231,7 @@ class Proxy:
         change: is given the path and each response, and returns what the client gets.
         frames: the same for frames from the inbox.
         acknowledged: whether acknowledgements of what the inbox delivered get through.
-        open_inboxes: connections that have not ended.
+        left_by_client: how many inboxes the client closed.
     """
 
     upstream: str
@@ -240,7 +240,7 @@ class Proxy:
     answer: Response | None = None
     answer_to: str = "/v1/messages"
     acknowledged: bool = True
-    open_inboxes: int = 0
+    left_by_client: int = 0
     change: Change = lambda _, response: response
     frames: Callable[[bytes], bytes] = lambda frame: frame
 
@@ -270,16 +270,17 @@ class Proxy:
     async def forward_inbox(self, socket: WebSocket) -> None:
         """Pass frames on, both ways."""
         await socket.accept()
-        self.open_inboxes += 1
         async with connect(self.upstream.replace("http", "ws", 1) + socket.url.path, proxy=None) as upstream:
 
             async def up() -> None:
-                with contextlib.suppress(WebSocketDisconnect):
+                try:
                     await upstream.send(await socket.receive_bytes())  # the hello
                     while True:
                         ack = await socket.receive_bytes()
                         if self.acknowledged:
                             await upstream.send(ack)
+                except WebSocketDisconnect:
+                    self.left_by_client += 1
                 await upstream.close()
 
             rising = asyncio.create_task(up())
@@ -291,7 +292,6 @@ class Proxy:
             except (WebSocketDisconnect, websockets.ConnectionClosed):
                 pass
             finally:
-                self.open_inboxes -= 1
                 rising.cancel()
                 await asyncio.wait([rising])
 
