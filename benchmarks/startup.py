@@ -47,13 +47,13 @@ async def visit(chromium_type: BrowserType, program: Path, profile: Path, url: s
     context = await chromium_type.launch_persistent_context(
         profile, executable_path=program, args=chromium_arguments(), headless=True
     )
-    finished: list[Request] = []
-    context.on("requestfinished", lambda request: finished.append(request))
+    made: list[Request] = []
+    context.on("request", lambda request: made.append(request))
     page = context.pages[0]
     page.set_default_timeout(_TIMEOUT_MILLISECONDS)
     await page.goto(url)
     times: dict[str, float] = await page.evaluate("window.startup")
-    sizes = [await request.sizes() for request in finished]
+    sizes = [await request.sizes() for request in made]
     await context.close()
     octets = sum(size["responseHeadersSize"] + size["responseBodySize"] for size in sizes)
     return Visit(**times, requests=len(sizes), octets=octets)
