@@ -375,3 +375,25 @@ async def test_a_service_that_is_away_keeps_nothing_from_the_others(
     await context.unroute(f"{b_url}/**")
     assert await alice.evaluate("() => client.flush()") == [{"identity": bob_name, "status": "accepted"}]
     assert (await wait_for_event(bob, "message"))["text"] == "one"
+
+
+@pytest.mark.expects_page_errors
+async def test_an_interpreter_that_dies_is_told_to_the_page(new_context: NewContext) -> None:
+    """After its fatal error Pyodide settles nothing any more: without a word, every call would wait for ever."""
+    context = await new_context()
+
+    async def let_us_reach_it(route: Route) -> None:
+        response = await route.fetch()
+        line = "pyodide._api.on_fatal = reportError;"
+        body = await response.text()
+        assert line in body
+        await route.fulfill(response=response, body=body.replace(line, f"{line} self.interpreter = pyodide;"))
+
+    await context.route("**/mls-federation/worker.js", let_us_reach_it)
+    page = await open_module(context)
+    await page.evaluate("async () => { window.mls = await MLSFederation.load({ crypto: 'webjs' }); }")
+    (worker,) = page.workers
+    await worker.evaluate("() => { setTimeout(() => interpreter._api.fatal_error(new Error('planted'))); }")
+
+    error = await caught(page, "mls.createClient({ identity: 'x@a.example' })")
+    assert error["code"] == "worker-ended"

@@ -99,6 +99,8 @@ async function start({ base, crypto }, progression, onevent) {
     [`${directory}pyodide.mjs`, `${directory}pyodide.asm.mjs`, primitivesFile].map((file) => progression.import(file)),
   );
   pyodide = await loadPyodide({ indexURL: new URL(directory, base).href });
+  // After a fatal error the interpreter settles nothing that is awaited any more: the page must hear of it from here.
+  pyodide._api.on_fatal = reportError;
 
   progression.enter("packages");
   const { loadPrimitives } = await import("./primitives.js");
