@@ -49,6 +49,16 @@ async def _hear(page: Page, sender: str, text: str) -> None:
     ).to_be_visible()
 
 
+async def test_what_is_typed_while_the_client_loads_is_kept(
+    new_context: NewContext, federation: Federation
+) -> None:
+    page = await (await new_context()).new_page()
+    await page.goto("/", wait_until="commit")
+    await page.fill("#name", "early bird")
+    await expect(page.locator("#identity-create")).to_be_enabled()
+    await expect(page.locator("#name")).to_have_value("early bird")
+
+
 async def test_the_first_call(new_context: NewContext, federation: Federation) -> None:
     alice, alice_name = await open_demo(await new_context(), "alice", "a.example")
     bob, bob_name = await open_demo(await new_context(), "bob", "b.example")

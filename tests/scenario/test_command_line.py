@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -120,6 +121,26 @@ async def group_lines(terminal: Terminal, members: int) -> list[str]:
 
 
 # -- fetch
+
+
+async def test_an_output_that_nobody_reads_any_more_ends_the_command(addresses: Addresses) -> None:
+    """As in `… fetch … | head -1`."""
+    async with person(unique("bob", "b.example"), addresses.by_domain) as bob:
+        nobody, output = os.pipe()
+        os.close(nobody)
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            "fetch",
+            bob.identity,
+            *service_options(addresses, "b.example"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(output)
+        async with asyncio.timeout(PATIENCE):
+            _, errors = await process.communicate()
+    assert (process.returncode, errors) == (141, b"")
 
 
 async def test_fetch_shows_every_field(addresses: Addresses) -> None:

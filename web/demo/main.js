@@ -85,7 +85,9 @@ function fillServices(directory) {
   select.replaceChildren(
     ...Object.keys(directory).map((domain) => element("option", { selected: domain === wanted }, domain)),
   );
-  byId("name", HTMLInputElement).value = given.get("name") ?? "";
+  // Whoever types while the client loads keeps what they typed.
+  const name = byId("name", HTMLInputElement);
+  name.value ||= given.get("name") ?? "";
 }
 
 /**
@@ -213,14 +215,16 @@ function suggestSecondTab(directory) {
 async function main() {
   const started = performance.now();
   try {
-    const [mls, directory] = await Promise.all([MLSFederation.load({ onprogress: showProgress }), fetchDirectory()]);
+    const [mls, directory] = await Promise.all([
+      MLSFederation.load({ onprogress: showProgress }),
+      fetchDirectory().then((directory) => (fillServices(directory), directory)),
+    ]);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     byId("loading", HTMLElement).classList.add("finished");
     byId("loading-text", HTMLElement).textContent = `Runs in this tab; your keys never leave it. Started in ${seconds} s.`;
     mls.addEventListener("error", (event) => {
       showProblem(byId("loading-error", HTMLElement), /** @type {CustomEvent} */ (event).detail);
     });
-    fillServices(directory);
     suggestSecondTab(directory);
     renderDirectory(mls, directory);
     wireIdentity(mls, directory);

@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import os
 import sys
 import threading
 import time
@@ -90,6 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"{error.code}: {error.message}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does; nothing more can be said, not even at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def _services(given: Sequence[str]) -> dict[str, str]:
