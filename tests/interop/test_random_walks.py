@@ -59,6 +59,12 @@ class WalkedGroup(MixedGroup):
         return next(member for member in self.members.values() if isinstance(member, OurMember)).group.tree
 
 
+def left_half_is_empty(leaves: set[int]) -> bool:
+    """Whether members at these leaves have a blank root, where ts-mls derives other secrets than RFC 9420 says."""
+    rightmost = max(leaves)
+    return rightmost > 0 and min(leaves) >= 1 << rightmost.bit_length() - 1
+
+
 class Walk:
     """Steps of a random history, which begins with three members of each engine.
 
@@ -105,7 +111,10 @@ class Walk:
         alike = [member for member in self.group.members.values() if isinstance(member, engine)]
         number = min(number, len(alike) - 1, len(self.group.members) - FEWEST_MEMBERS)
         candidates = [member for member in alike if member is not staying]
-        return self.chance.sample(candidates, max(0, min(number, len(candidates))))
+        chosen = self.chance.sample(candidates, max(0, min(number, len(candidates))))
+        while chosen and left_half_is_empty({member.leaf for member in self.group.others(*chosen)}):
+            chosen.pop()
+        return chosen
 
     def somebody(self, *others: Member) -> Member:
         return self.chance.choice(self.group.others(*others))

@@ -88,6 +88,20 @@ def test_unmerged_leaves_that_differ_on_a_path_are_refused(suite_1_clients: Clie
     assert ts_mls_refuses(members[0].group.tree)
 
 
+def test_a_blank_root_gets_a_path_secret(suite_1_clients: Clients) -> None:
+    """§12.4.1: the commit secret follows from the last path secret of the filtered direct path.
+
+    Where the left half of the tree is empty the root is not on that path. ts-mls takes one step more for it.
+    """
+    ann, ben = suite_1_clients.ours("ann"), suite_1_clients.ours("ben")
+    cat, dan = suite_1_clients.ours("cat"), suite_1_clients.theirs("dan")
+    group = MixedGroup(ann, ben, cat, dan)
+    group.remove(cat, ann)
+    message = cat.commit(Remove(ben.leaf)).message
+    with pytest.raises(TsMlsError, match="confirmation tag"):
+        dan.receive(message)
+
+
 def test_changed_extensions_are_committed_without_a_path(suite_1_clients: Clients) -> None:
     """§12.4: a commit of a GroupContextExtensions proposal needs one."""
     ann, ben = suite_1_clients.ours("ann"), suite_1_clients.theirs("ben")
