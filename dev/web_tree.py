@@ -23,6 +23,8 @@ from pathlib import Path
 from dev.steps import BUILD, ROOT, SetupError, announce, digest, files_in, is_current, mark_current, run
 
 WEB = ROOT / "web"
+# The other implementation that tests are in one group with; apart from ours, so that nothing of it can reach a page.
+INTEROP = ROOT / "tests" / "interop"
 WEB_ROOT = BUILD / "web"
 PYODIDE_TEST_WHEELS = BUILD / "wheels" / "pyodide-tests"
 
@@ -53,9 +55,10 @@ class Node:
 
 def assemble(python: Path, node: Node, *, for_tests: bool) -> Path:
     """Bring `build/web` up to date with the sources and the lock files, and return it."""
-    _npm_packages(node)
+    _npm_packages(node, WEB)
     _download_wheels(python, ROOT / "requirements" / "page.txt", _PAGE_WHEELS)
     if for_tests:
+        _npm_packages(node, INTEROP)
         _download_wheels(python, ROOT / "requirements" / "pyodide-tests.txt", PYODIDE_TEST_WHEELS)
     _build_client_wheel(python)
     _bundle_vendor(node)
@@ -68,17 +71,18 @@ def assemble(python: Path, node: Node, *, for_tests: bool) -> Path:
     return WEB_ROOT
 
 
-def _npm_packages(node: Node) -> None:
-    stamp = WEB / "node_modules" / ".mls-federation-stamp"
-    key = digest(WEB / "package-lock.json", WEB / ".npmrc")
+def _npm_packages(node: Node, folder: Path) -> None:
+    lock = folder / "package-lock.json"
+    stamp = folder / "node_modules" / ".mls-federation-stamp"
+    key = digest(lock, folder / ".npmrc")
     if is_current(stamp, key):
         return
-    announce("npm packages of web/package-lock.json")
+    announce(f"npm packages of {lock.relative_to(ROOT).as_posix()}")
     # No install script of a package is run: none of ours needs one.
     run(
         [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=WEB,
-        failed="npm could not install web/package-lock.json. "
+        cwd=folder,
+        failed=f"npm could not install {lock.relative_to(ROOT).as_posix()}. "
         "Is the network there, and can it reach the npm registry? Then run the same command again.",
     )
     mark_current(stamp, key)
