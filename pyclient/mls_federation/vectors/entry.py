@@ -78,7 +78,8 @@ class Entry:
     def number(self, name: str, size: int = 4) -> int:
         """An unsigned integer of `size` octets."""
         value = self._field(name)
-        if type(value) is not int or not 0 <= value < 1 << 8 * size:
+        # To Python a boolean is a number, to JSON it is not.
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 8 * size:
             raise _wrong(self.at(name), f"an integer of {size} octets")
         return value
 

@@ -188,6 +188,11 @@ def _update_by_reference(setting: _Setting) -> _Epoch:
     return setting.commit("alice", sent=[proposal])
 
 
+def _update_of_leaf_0(setting: _Setting) -> _Epoch:
+    setting, proposal = setting.propose("alice")
+    return setting.commit("carol", sent=[proposal])
+
+
 def _by_reference(setting: _Setting) -> _Epoch:
     """Extensions and a PSK that one member proposes and another commits."""
     setting, extensions = setting.propose("carol", change_extensions(()))
@@ -207,6 +212,7 @@ _EPOCHS = {
     "add": _add,
     "remove": _remove,
     "update": _update_by_reference,
+    "update of leaf 0": _update_of_leaf_0,
     "by reference": _by_reference,
     "external join": _external_join,
 }
@@ -304,7 +310,8 @@ FAMILY = Family(
         Scenario(tree_in_welcome=False, psk=True, path=False),
         Scenario(epochs=("update", "add", "remove")),
         Scenario(
-            epochs=("by reference", "empty", "external join"), wire_format=WireFormat.mls_public_message
+            epochs=("by reference", "update of leaf 0", "empty", "external join"),
+            wire_format=WireFormat.mls_public_message,
         ),
     ),
 )

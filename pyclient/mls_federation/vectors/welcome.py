@@ -30,10 +30,10 @@ def verify(provider: CryptoProvider, entry: Entry) -> None:
         encryption_key=_UNKNOWN,
         signature_key=b"",
     )
+    opened = open_welcome(suite, welcome, own)
     check("welcome for another KeyPackage", None, find_key_package(welcome, [(b"other", own)]))
     check("welcome for key_package", own, find_key_package(welcome, [(key_package_ref(suite, package), own)]))
 
-    opened = open_welcome(suite, welcome, own)
     info, context = opened.group_info, opened.group_info.group_context
     verify_group_info(suite, entry.octets("signer_pub"), info)
     check("PSKs of the Welcome", (), opened.group_secrets.psks)
