@@ -110,6 +110,12 @@ def test_what_is_no_vector_file(provider: CryptoProvider, data: bytes) -> None:
     assert caught.value.code == "bad-vector"
 
 
+def test_brackets_in_strings_are_no_levels(provider: CryptoProvider) -> None:
+    entries = own_entries("psk_secret")
+    entries[0]["note"] = '"[' * 100 + "\\"
+    assert vectors.verify_file(provider, json.dumps(entries)).passed == len(entries)
+
+
 def test_a_family_is_recognised_by_all_entries() -> None:
     mixed = [own_entries("psk_secret")[0], own_entries("welcome")[0]]
     with pytest.raises(VectorFormatError):

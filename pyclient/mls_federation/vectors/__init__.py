@@ -6,6 +6,7 @@ Each family is a module with a `FAMILY`. What family a file is of shows in its e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,10 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
+_MAX_DEPTH = 32
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS = re.compile(r"[][{}]")
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -93,8 +98,10 @@ def verify_file(provider: CryptoProvider, data: bytes | str) -> Result:
         VectorFormatError: it is no vector file.
     """
     try:
-        entries = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        _check_depth(text)
+        entries = json.loads(text)
+    except ValueError as error:
         raise VectorFormatError(f"this is not JSON: {error}") from None
     return verify_entries(provider, entries)
 
@@ -154,6 +161,18 @@ def generate_file(
         raise UsageError(f"{provider.name} lacks cipher suite {', '.join(missing) or 'of any kind'}")
     wanted: Iterable[CipherSuite] = cipher_suites if found.by_suite else cipher_suites[:1]
     return [found.generate(provider, suite, parameter) for suite in wanted for parameter in found.parameters]
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested deeper than any vector.
+
+    The JSON decoder calls itself for each level, and in a browser's WebAssembly that ends the interpreter.
+    """
+    depth = 0
+    for sign in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if sign in "[{" else -1
+        if depth > _MAX_DEPTH:
+            raise VectorFormatError(f"this is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _has_suite(provider: CryptoProvider, entry: Entry) -> bool:
