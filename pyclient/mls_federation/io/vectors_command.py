@@ -49,7 +49,7 @@ def run_vectors_command(options: argparse.Namespace) -> int:
     if options.generate is not None:
         suites = options.suite or [suite for suite in CipherSuite if provider.supports(suite)]
         json.dump(generate_file(provider, options.generate, suites), sys.stdout, indent=1)
-        print()
+        print(flush=True)
         return 0
     return max(_verify(provider, file) for file in options.files)
 
