@@ -1,6 +1,7 @@
 """The static tree that a page is served from, `build/web`.
 
     /index.html, /demo/*                 the demo, from web/demo
+    /demo/vectors/*.json                 test vectors of ours, for its self-test, and index.json: their names
     /mls-federation/*.js, *.d.ts         our ES module and its worker, from web/src; index.d.ts is made from index.js
     /mls-federation/vendor/*.js          third-party modules, one bundle for each entry file in web/vendor
     /mls-federation/pyodide/*            the interpreter, from npm's `pyodide`
@@ -32,6 +33,7 @@ _PAGE_WHEELS = BUILD / "wheels" / "page"
 _CLIENT_WHEEL = BUILD / "wheels" / "client"
 _VENDOR = BUILD / "vendor"
 _TYPES = BUILD / "types"
+_OWN_VECTORS = ROOT / "tests" / "vectors" / "ours"
 _MODULE = "mls-federation"
 
 _PYODIDE_FILES = (
@@ -170,6 +172,9 @@ def _layout() -> dict[str, Path | bytes]:
         for file in files_in(source):
             if file.name != ".stamp":
                 files[f"{served}/{file.relative_to(source).as_posix()}"] = file
+    vectors = files_in(_OWN_VECTORS)
+    files |= {f"demo/vectors/{file.name}": file for file in vectors}
+    files["demo/vectors/index.json"] = json.dumps([file.name for file in vectors]).encode() + b"\n"
     files[f"{_MODULE}/index.d.ts"] = _TYPES / "src" / "index.d.ts"
     for name in _PYODIDE_FILES:
         files[f"{_MODULE}/pyodide/{name}"] = pyodide / name

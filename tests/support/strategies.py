@@ -51,15 +51,6 @@ def implicit_fields(struct: type[Struct]) -> list[str]:
     return [name for name, spec in struct._specs.items() if isinstance(spec, ImplicitSpec)]
 
 
-def rebuilt(value: Any) -> Any:
-    """An equal value, made anew from its innermost parts: it has no octets left from where it was read."""
-    if isinstance(value, Struct):
-        return type(value)(**{name: rebuilt(getattr(value, name)) for name in value._fields})
-    if isinstance(value, tuple):
-        return tuple(rebuilt(item) for item in value)
-    return value
-
-
 def layouts(struct: type[Struct]) -> list[Any]:
     """How each field of a struct is laid out on the wire; None for one that is a struct or an enum."""
     hints = typing.get_type_hints(struct, include_extras=True)

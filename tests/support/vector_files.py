@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.vectors import FAMILIES, Result, verify_entries
 
 Vector = dict[str, Any]
 
@@ -50,36 +51,39 @@ _CACHE = _ROOT / "build" / "test-vectors"
 _CLONE_SECONDS = 120
 
 
-def every_vector(family: str) -> list[Vector]:
+def every_vector(file: str) -> list[Vector]:
     """All entries of one official file.
 
     A file that is not to be had skips the test, and fails it where `CI=true`; a file that differs from the working
     group's fails it anywhere.
     """
-    vectors: list[Vector] = json.loads(_octets(family))
-    assert vectors, f"{family}.json is empty"
+    vectors: list[Vector] = json.loads(_octets(file))
+    assert vectors, f"{file}.json is empty"
     return vectors
 
 
-def verify_each(
-    family: str,
-    provider: CryptoProvider,
-    cipher_suite: CipherSuite,
-    verify: Callable[[CryptoProvider, Vector], None],
-) -> None:
-    """Call `verify` on every entry for one cipher suite; says which entry failed. There must be one."""
-    entries = [
-        (number, vector)
-        for number, vector in enumerate(every_vector(family))
-        if vector["cipher_suite"] == cipher_suite
-    ]
-    assert entries, f"{family}.json has no entry for {cipher_suite.name}"
-    for number, vector in entries:
-        try:
-            verify(provider, vector)
-        except Exception as fault:
-            fault.add_note(f"entry {number} of {family}.json")
-            raise
+def verify_all(file: str, family: str, provider: CryptoProvider) -> None:
+    """Verify every entry of an official file, which must be of that family."""
+    _verify(file, family, provider, list(enumerate(every_vector(file))))
+
+
+def verify_suite(file: str, family: str, provider: CryptoProvider, cipher_suite: CipherSuite) -> None:
+    """Verify every entry of an official file for one cipher suite. There must be one."""
+    numbered = enumerate(every_vector(file))
+    entries = [(number, vector) for number, vector in numbered if vector["cipher_suite"] == cipher_suite]
+    assert entries, f"{file}.json has no entry for {cipher_suite.name}"
+    _verify(file, family, provider, entries)
+
+
+def _verify(file: str, family: str, provider: CryptoProvider, entries: list[tuple[int, Vector]]) -> None:
+    result = verify_entries(provider, [vector for _, vector in entries])
+    for failure in result.failures:
+        number, _ = entries[failure.entry]
+        failure.error.add_note(f"entry {number} of {file}.json")
+        raise failure.error
+    # Nothing in an official entry goes unread.
+    assert all(vector.keys() == FAMILIES[family].keys for _, vector in entries)
+    assert result == Result(family, passed=len(entries), failed=0, skipped=0, failures=())
 
 
 def find_data_file(name: str, folders: Iterator[Path]) -> Path:
@@ -96,11 +100,11 @@ def find_data_file(name: str, folders: Iterator[Path]) -> Path:
 
 
 @functools.cache
-def _octets(family: str) -> bytes:
-    path = find_data_file(f"{family}.json", folders())
+def _octets(file: str) -> bytes:
+    path = find_data_file(f"{file}.json", folders())
     octets = path.read_bytes()
     found = hashlib.sha256(octets).hexdigest()
-    if found != SHA256[family]:
+    if found != SHA256[file]:
         pytest.fail(f"{path} is not the file of {REPOSITORY} at {COMMIT}: its SHA-256 is {found}")
     return octets
 

@@ -1,11 +1,8 @@
 """Official vectors: the lengths of variable-size vectors (§2.1.2)."""
 
-from mls_federation.codec.varint import read_length, write_length
-from tests.support.vector_files import every_vector
+from mls_federation.crypto import CryptoProvider
+from tests.support.vector_files import verify_all
 
 
-def test_deserialization() -> None:
-    for vector in every_vector("deserialization"):
-        header = bytes.fromhex(vector["vlbytes_header"])
-        assert read_length(header, 0) == (vector["length"], len(header))
-        assert write_length(vector["length"]) == header
+def test_deserialization(provider: CryptoProvider) -> None:
+    verify_all("deserialization", "deserialization", provider)

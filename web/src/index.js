@@ -12,7 +12,7 @@
  *
  * @import {
  *   CryptoChoice, Delivery, DeliveryService, EventMessage, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply, Requests,
- *   SentMessage, SrtpKeys, SrtpProfile, WorkerInterface,
+ *   SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
  * } from "./protocol.js"
  */
 import { proxy, wrap } from "./vendor/comlink.js";
@@ -31,6 +31,12 @@ export class MLSError extends Error {
     this.details = details;
   }
 }
+
+/**
+ * What came of one file of test vectors. With `error`, code `bad-vector`, it holds none.
+ *
+ * @typedef {{ name: string, error?: MLSError } & VectorResult} SelfTestResult
+ */
 
 /** @param {Fault} fault */
 const toError = ({ code, message, details }) => new MLSError(code, message, details);
@@ -219,6 +225,46 @@ export class MLSFederation extends EventTarget {
     this.#early = [];
     for (const event of waiting) this.#onEvent(event);
     return client;
+  }
+
+  /**
+   * Verify files of RFC 9420's test vectors in this browser, on the provider that was loaded. The worker does nothing else
+   * meanwhile: load another `MLSFederation` for it while clients are to receive.
+   *
+   * @param {Record<string, string | Uint8Array>} files the content of each, by any name
+   * @param {{ onresult?: (result: SelfTestResult) => void, signal?: AbortSignal }} [options] `onresult`: called after each
+   *   file; `signal`: ends the test after the file under way
+   * @returns {Promise<SelfTestResult[]>} one for each file, in their order
+   * @throws {MLSError} `bad-argument`; a file that holds no vectors is a result, with an `error`
+   */
+  async selfTest(files, { onresult = () => {}, signal } = {}) {
+    /** @type {SelfTestResult[]} */
+    const results = [];
+    for (const [name, content] of Object.entries(files)) {
+      if (typeof content !== "string" && !(content instanceof Uint8Array)) {
+        throw new MLSError("bad-argument", "selfTest() takes an object of strings or Uint8Arrays.");
+      }
+      const data = typeof content === "string" ? new TextEncoder().encode(content) : content;
+      const result = await this.#verify(name, data, signal);
+      results.push(result);
+      onresult(result);
+    }
+    return results;
+  }
+
+  /**
+   * @param {string} name
+   * @param {Uint8Array} data
+   * @param {AbortSignal | undefined} signal
+   * @returns {Promise<SelfTestResult>}
+   */
+  async #verify(name, data, signal) {
+    try {
+      return { name, ...(await this.#engine.call("verifyVectors", { data }, signal)) };
+    } catch (error) {
+      if (!(error instanceof MLSError) || error.code !== "bad-vector") throw error;
+      return { name, error, family: "", passed: 0, failed: 0, skipped: 0, failures: [] };
+    }
   }
 
   /** End the worker. Calls under way fail with `disposed`. */

@@ -153,6 +153,24 @@ export interface GroupChange extends GroupDetails {
   deliveries: Delivery[];
 }
 
+/** What came of verifying a file of test vectors. */
+export interface VectorResult {
+  /** As the working group names its file, such as `tree-math`; found by the entries' keys. */
+  family: string;
+  /** Entries. */
+  passed: number;
+  failed: number;
+  /** Entries of cipher suites that the provider lacks. */
+  skipped: number;
+  failures: VectorFailure[];
+}
+
+export interface VectorFailure {
+  /** Its place in the file, from 0. */
+  entry: number;
+  fault: Fault;
+}
+
 /** Every request, by name. `client` is what `createClient` returned; a member's address is `name@domain`. */
 export interface Requests {
   setDeliveryService: { params: { domain: string; url: string }; result: DeliveryService };
@@ -171,6 +189,7 @@ export interface Requests {
     result: Uint8Array;
   };
   closeClient: { params: { client: number }; result: null };
+  verifyVectors: { params: { data: Uint8Array }; result: VectorResult };
 }
 
 /** Every event, by name, with what it carries. */

@@ -209,6 +209,12 @@ class Bridge:
         await holder.close()
         running.receiving.cancel()
 
+    async def verify_vectors(self, *, data: bytes) -> Shape:
+        # Whoever only calls does not wait for these modules at start-up.
+        from ..vectors import verify_file  # noqa: PLC0415
+
+        return shapes.vector_result(verify_file(self._provider, data))
+
     def _client(self, number: int) -> Client:
         running = self._clients.get(number)
         if running is None:
@@ -283,6 +289,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "exportSrtpKeys": Bridge.export_srtp_keys,
     "exportSecret": Bridge.export_secret,
     "closeClient": Bridge.close_client,
+    "verifyVectors": Bridge.verify_vectors,
 }
 
 

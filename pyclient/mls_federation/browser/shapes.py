@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..client import Delivery, GroupDetails, Sent
 from ..crypto import SignatureScheme
@@ -14,6 +14,9 @@ from ..federation.seed import Credential, SeedCipherSuite, UserInitKey, to_rfc94
 from ..media import SrtpKeys
 from ..mls.key_package import KeyPackage
 from ..mls.nodes import Lifetime
+
+if TYPE_CHECKING:  # loaded when vectors are verified, and not at start-up
+    from ..vectors import Result
 
 Shape: TypeAlias = dict[str, Any]
 
@@ -32,6 +35,17 @@ def fault(error: MLSError) -> Shape:
     if isinstance(error, ServiceError):
         details["status"] = error.status
     return {"code": error.code, "message": error.message, "details": details}
+
+
+def vector_result(result: Result) -> Shape:
+    """`VectorResult`: what came of a file of test vectors."""
+    return {
+        "family": result.family,
+        "passed": result.passed,
+        "failed": result.failed,
+        "skipped": result.skipped,
+        "failures": [{"entry": failure.entry, "fault": fault(failure.error)} for failure in result.failures],
+    }
 
 
 def fingerprint(public_key: bytes) -> str:

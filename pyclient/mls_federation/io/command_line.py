@@ -1,5 +1,6 @@
-"""`python -m mls_federation`: fetch somebody's keys, or be in groups from a terminal.
+"""`python -m mls_federation`: fetch somebody's keys, be in groups from a terminal, or verify test vectors.
 
+    vectors FILE …           (`vectors_command`)
     fetch bob@b.example --service b.example=http://127.0.0.1:8102
     chat carol@c.example --service a.example=… --service b.example=… --service c.example=…
 
@@ -53,6 +54,7 @@ from ..mls.extensions import Extension
 from ..mls.nodes import Lifetime
 from .client import connected_client
 from .transport import HttpTransport
+from .vectors_command import add_vectors_command, run_vectors_command
 
 # 9999-12-31 23:59:59
 _LAST_DATE = 253_402_300_799
@@ -80,8 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             metavar="DOMAIN=URL",
             help="where the delivery service of a domain is; give one for each domain",
         )
+    add_vectors_command(commands)
     options = parser.parse_args(arguments)
     try:
+        if options.command == "vectors":
+            sys.exit(run_vectors_command(options))
         services = _services(options.service)
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))

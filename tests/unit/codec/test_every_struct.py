@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mls_federation.codec import Rest, Struct
 from mls_federation.errors import DecodeError
-from tests.support.strategies import all_structs, implicit_fields, layouts, name_of, rebuilt, structs
+from mls_federation.vectors.messages import rebuilt
+from tests.support.strategies import all_structs, implicit_fields, layouts, name_of, structs
 
 ALL = all_structs()
 
