@@ -17,7 +17,7 @@ from typing import Any
 
 from ..codec import ClosedEnum8, Struct, Vec, opaque, select, uint32, uint64
 from ..crypto import CipherSuite
-from ..errors import DecodeError, ServiceError, ValidationError
+from ..errors import DecodeError, ServiceError, UsageError, ValidationError
 from .seed import Credential, UserInitKey, UserInitKeyBundle
 
 VERSION = 1
@@ -38,6 +38,7 @@ CLOSE_BAD_TOKEN = 4401
 CLOSE_BAD_CURSOR = 4409
 
 _LABEL_PREFIX = b"MLS Federation 1.0 "
+_USER_INIT_KEY_ID_SIZE = 32
 _PROBLEM_PREFIX = "urn:mls-federation:error:"
 _MAX_IDENTITY_SIZE = 255
 _MAX_CONTAINERS = 200  # arrays and objects in one document
@@ -235,7 +236,13 @@ def federation_sign_content(label: str, content: bytes) -> bytes:
     Args:
         label: ASCII, without the "MLS Federation 1.0 " prefix.
         content: what is signed.
+
+    Raises:
+        UsageError: the prefixed label has 32 octets, the one size with which the octets could begin as those of a
+            `UserInitKey` do, which the identity key signs without a label.
     """
+    if len(_LABEL_PREFIX) + len(label) == _USER_INIT_KEY_ID_SIZE:
+        raise UsageError("a label of this length could be taken for a UserInitKey")
     return FederationSignContent(label=_LABEL_PREFIX + label.encode("ascii"), content=content).encode()
 
 

@@ -296,3 +296,11 @@ def test_answers_that_are_no_problem_report(body: bytes) -> None:
     error = binding.service_error(502, body)
     assert (error.code, error.status) == ("service-error", 502)
     assert "502" in error.message
+
+
+def test_no_label_can_be_taken_for_a_user_init_key() -> None:
+    """The identity key signs a UserInitKey as the seed has it, without a label: its first octet is 32, the size of an id."""
+    for size in (12, 14):
+        assert binding.federation_sign_content("x" * size, b"")[0] == 19 + size
+    with pytest.raises(UsageError):
+        binding.federation_sign_content("x" * 13, b"")
