@@ -24,7 +24,7 @@ from .framing import (
     mls_message,
     sign_content,
 )
-from .joining import check_context, verified_tree
+from .joining import verified_tree
 from .key_package import OwnKeyPackage
 from .nodes import LeafNodeSource, check_capabilities, check_leaf_node
 from .proposal_list import SentProposal, apply_proposals, check_members, check_replacement
@@ -69,7 +69,6 @@ def join_by_external_commit(
         DecodeError: an extension is malformed.
     """
     context, policy = info.group_context, LeafPolicy(now, check_credential)
-    check_context(crypto, info)
     tree = verified_tree(crypto, info, tree, policy)
     data = find_extension(info.extensions, ExtensionType.external_pub)
     if data is None:

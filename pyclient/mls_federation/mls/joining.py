@@ -16,7 +16,7 @@ from .group_context import GroupContext
 from .key_package import OwnKeyPackage, key_package_ref
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node, signed_leaf
 from .proposal_list import check_members
-from .psk import ResumptionPSK, ResumptionPSKUsage
+from .psk import ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree, decode_tree
 from .resumption import check_resumed
 from .tree_hashes import check_unmerged_leaves, tree_hash, verify_parent_hashes
@@ -62,7 +62,7 @@ def open_welcome(
     """Decrypt a Welcome with the keys of our KeyPackage.
 
     Raises:
-        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`.
+        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`, `duplicate-psk`, `bad-psk-nonce`.
         VerificationError: it does not authenticate.
         DecodeError: what was sealed is malformed.
     """
@@ -79,6 +79,7 @@ def open_welcome(
             own.init_key, "Welcome", welcome.encrypted_group_info, sealed.encrypted_group_secrets
         )
     )
+    check_psk_ids(crypto, group_secrets.psks)
     psk_secret = combined_psk_secret(crypto, group_secrets.psks, psks)
     welcome_secret = key_schedule.welcome_secret(crypto, group_secrets.joiner_secret, psk_secret)
     info = decrypt_group_info(crypto, welcome_secret, welcome.encrypted_group_info)
@@ -113,7 +114,6 @@ def join(
     """
     opened = open_welcome(crypto, welcome, own, psks if old is None else with_resumption(old, psks))
     info, context = opened.group_info, opened.group_info.group_context
-    check_context(crypto, info)
     tree = verified_tree(crypto, info, tree, LeafPolicy(now, check_credential))
     _check_resumption(old, opened, tree)
 
@@ -137,13 +137,15 @@ def join(
 def verified_tree(
     crypto: Crypto, info: GroupInfo, tree: RatchetTree | None, policy: LeafPolicy
 ) -> RatchetTree:
-    """The tree of a GroupInfo, with its signature and the tree verified (§12.4.3).
+    """The tree of a GroupInfo of our suite, with its signature and the tree verified (§12.4.3).
 
     Raises:
-        ValidationError: code `no-tree`, or a rule that the tree breaks.
+        UnsupportedError: code `unsupported-version`.
+        ValidationError: code `wrong-cipher-suite`, `no-tree`, or a rule that GroupInfo or tree break.
         VerificationError: a signature does not fit.
         DecodeError: the `ratchet_tree` extension is malformed.
     """
+    _check_context(crypto, info)
     data = find_extension(info.extensions, ExtensionType.ratchet_tree)
     if data is not None:
         tree = decode_tree(data)
@@ -175,13 +177,8 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, policy
     crypto.verify_all([signed_leaf(leaf, context.group_id, index) for index, leaf in members])
 
 
-def check_context(crypto: Crypto, info: GroupInfo) -> None:
-    """Whether a GroupInfo is of our suite and version.
-
-    Raises:
-        UnsupportedError: code `unsupported-version`.
-        ValidationError: code `wrong-cipher-suite`, `duplicate-extension`.
-    """
+def _check_context(crypto: Crypto, info: GroupInfo) -> None:
+    """Whether a GroupInfo is of our suite and version, and its extensions are distinct."""
     context = info.group_context
     if context.version != ProtocolVersion.mls10:
         raise UnsupportedError(
@@ -189,7 +186,7 @@ def check_context(crypto: Crypto, info: GroupInfo) -> None:
         )
     if context.cipher_suite != crypto.suite.cipher_suite:
         raise ValidationError(
-            "the group's cipher suite is not its Welcome's", code="wrong-cipher-suite", section="12.4.3.1"
+            "a GroupInfo of another cipher suite", code="wrong-cipher-suite", section="12.4.3.1"
         )
     check_extensions_unique(context.extensions)
     check_extensions_unique(info.extensions)

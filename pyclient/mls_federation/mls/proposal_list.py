@@ -24,7 +24,7 @@ from .proposals import (
     Remove,
     Update,
 )
-from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage
+from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree
 from .tree_math import LeafIndex
 
@@ -230,12 +230,8 @@ def _check_common(
 ) -> None:
     """Rules for the proposals of any commit (§12.1.4, §12.1.5, §12.2)."""
     psks = [proposal.psk for proposal in _of(PreSharedKey, proposals)]
-    _check_distinct(psks, "one PSK is used twice", "duplicate-psk")
+    check_psk_ids(crypto, psks)
     for psk_id in psks:
-        if len(psk_id.psk_nonce) != crypto.Nh:
-            raise ValidationError(
-                "a PSK whose nonce has the wrong size", code="bad-psk-nonce", section="12.1.4"
-            )
         usage = psk_id.psk.usage if isinstance(psk_id.psk, ResumptionPSK) else None
         if usage not in (None, ResumptionPSKUsage.application, resuming):
             raise ValidationError(

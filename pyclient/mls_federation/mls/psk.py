@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..codec import ClosedEnum8, Struct, opaque, select, uint16, uint64
 from ..crypto import Crypto
+from ..errors import ValidationError
 
 
 class PSKType(ClosedEnum8):
@@ -53,6 +54,18 @@ class PSKLabel(Struct):
     id: PreSharedKeyID
     index: uint16
     count: uint16
+
+
+def check_psk_ids(crypto: Crypto, psks: Sequence[PreSharedKeyID]) -> None:
+    """What the names of PSKs must keep to, in a commit and in a Welcome alike (§8.4, §12.1.4, §12.2).
+
+    Raises:
+        ValidationError: code `duplicate-psk`, `bad-psk-nonce`.
+    """
+    if len(set(psks)) != len(psks):
+        raise ValidationError("one PSK is used twice", code="duplicate-psk", section="12.2")
+    if any(len(psk_id.psk_nonce) != crypto.Nh for psk_id in psks):
+        raise ValidationError("a PSK whose nonce has the wrong size", code="bad-psk-nonce", section="12.1.4")
 
 
 def psk_secret(crypto: Crypto, psks: Sequence[tuple[PreSharedKeyID, bytes]]) -> bytes:

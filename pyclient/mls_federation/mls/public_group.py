@@ -79,7 +79,8 @@ def follow(
         check_credential: asks the application whether a credential is whose it says.
 
     Raises:
-        ValidationError: code `no-tree`, or a rule that the tree breaks.
+        UnsupportedError: code `unsupported-version`.
+        ValidationError: code `wrong-cipher-suite`, `no-tree`, or a rule that GroupInfo or tree break.
         VerificationError: a signature does not fit.
         DecodeError: the tree is malformed.
     """

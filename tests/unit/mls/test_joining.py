@@ -178,6 +178,9 @@ def test_another_path_secret(invitation: Invitation) -> None:
 def test_psks(invitation: Invitation) -> None:
     unknown = PreSharedKeyID(psktype=PSKType.external, psk=ExternalPSK(psk_id=b"?"), psk_nonce=bytes(32))
     refuse(invitation, invitation.with_secrets(psks=(unknown,)), "unknown-psk")
+    short = replace(unknown, psk_nonce=bytes(31))
+    refuse(invitation, invitation.with_secrets(psks=(short,)), "bad-psk-nonce")
+    refuse(invitation, invitation.with_secrets(psks=(unknown, unknown)), "duplicate-psk")
 
 
 @pytest.mark.parametrize("usage", [ResumptionPSKUsage.reinit, ResumptionPSKUsage.branch])

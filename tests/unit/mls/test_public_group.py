@@ -2,7 +2,8 @@
 
 import pytest
 
-from mls_federation.crypto import Crypto
+from mls_federation.codec import replace
+from mls_federation.crypto import CipherSuite, Crypto, crypto
 from mls_federation.errors import EpochError, UnsupportedError, ValidationError, VerificationError
 from mls_federation.mls import (
     OwnKeyPackage,
@@ -18,6 +19,7 @@ from mls_federation.mls import (
     receive,
     remove,
 )
+from mls_federation.mls.nodes import ProtocolVersion
 from mls_federation.mls.proposals import Proposal
 from tests.support.forge import forge_commit
 from tests.support.pair import NOW, Party
@@ -94,3 +96,15 @@ def test_a_changed_commit_is_refused(suite_1: Crypto) -> None:
     message[len(message) // 2] ^= 1
     with pytest.raises(VerificationError):
         observe(group, bytes(message), now=NOW)
+
+
+def test_a_group_of_another_suite_or_version_is_not_followed(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben")
+    info = group_info(party.groups["ann"])
+    chacha = crypto(suite_1.provider, CipherSuite.MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519)
+    with pytest.raises(ValidationError) as refused:
+        follow(chacha, info, now=NOW)
+    assert refused.value.code == "wrong-cipher-suite"
+    later = replace(info, group_context=replace(info.group_context, version=ProtocolVersion(2)))
+    with pytest.raises(UnsupportedError):
+        follow(suite_1, later, now=NOW)
