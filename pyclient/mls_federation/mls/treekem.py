@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..codec import replace
 from ..crypto import Crypto, KeyPair
@@ -13,7 +14,7 @@ from .commit import UpdatePath, UpdatePathNode
 from .nodes import LeafNode, LeafNodeSource, ParentNode, sign_leaf_node
 from .ratchet_tree import RatchetTree
 from .tree_hashes import set_parent_hashes
-from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, node_of
+from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, leaf_of, level, node_of
 
 PrivateKeys = Mapping[NodeIndex, KeyPair]
 
@@ -81,16 +82,28 @@ def encrypt_path(
         group_context: the provisional GroupContext, encoded.
         new_leaves: members added by the same commit; they get theirs in the Welcome.
     """
-    nodes = []
-    for node, beside in tree.filtered_direct_path(index):
-        sealed = tuple(
-            crypto.encrypt_with_label(
-                tree.encryption_key(receiver), "UpdatePathNode", group_context, path.path_secrets[node]
-            )
-            for receiver in _receivers(tree, beside, new_leaves)
+    steps = [
+        (node, _receivers(tree, beside, new_leaves)) for node, beside in tree.filtered_direct_path(index)
+    ]
+    sealed = iter(
+        crypto.encrypt_all_with_label(
+            "UpdatePathNode",
+            group_context,
+            [
+                (tree.encryption_key(receiver), path.path_secrets[node])
+                for node, receivers in steps
+                for receiver in receivers
+            ],
         )
-        nodes.append(UpdatePathNode(encryption_key=tree.encryption_key(node), encrypted_path_secret=sealed))
-    return UpdatePath(leaf_node=path.leaf_node, nodes=tuple(nodes))
+    )
+    nodes = tuple(
+        UpdatePathNode(
+            encryption_key=tree.encryption_key(node),
+            encrypted_path_secret=tuple(islice(sealed, len(receivers))),
+        )
+        for node, receivers in steps
+    )
+    return UpdatePath(leaf_node=path.leaf_node, nodes=nodes)
 
 
 def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: UpdatePath) -> None:
@@ -212,8 +225,7 @@ def _node_keys(crypto: Crypto, path_secret: bytes) -> KeyPair:
 
 def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: AbstractSet[LeafIndex]) -> list[NodeIndex]:
     """To whom the path secret above `beside` is sealed."""
-    new = {node_of(leaf) for leaf in new_leaves}
-    return [node for node in tree.resolution(beside) if node not in new]
+    return [node for node in tree.resolution(beside) if level(node) > 0 or leaf_of(node) not in new_leaves]
 
 
 __all__ = [
