@@ -141,6 +141,8 @@ class RatchetTree:
         """Forget the tree hashes that depend on a node: its own and its ancestors'."""
         self.hashes[node] = None
         for above in direct_path(node, self.leaf_count):
+            if self.hashes[above] is None:
+                break  # a hash is known only if those below it are
             self.hashes[above] = None
 
     # -- changes that proposals make (§12.1, §7.7)
@@ -204,14 +206,21 @@ class RatchetTree:
         while pending:
             node, half = pending.pop()
             found = self.nodes[node]
-            if found is None:
-                if half:
+            if found is not None:
+                resolution.append(node)
+                if isinstance(found, ParentNode):
+                    resolution += [node_of(LeafIndex(leaf)) for leaf in found.unmerged_leaves]
+            elif half:
+                first, last = node - 2 * half + 1, node + 2 * half - 1
+                if any(self.nodes[first + 1 : last : 2]):
                     pending.append((NodeIndex(node + half), half >> 1))
                     pending.append((NodeIndex(node - half), half >> 1))
-                continue
-            resolution.append(node)
-            if isinstance(found, ParentNode):
-                resolution += [node_of(LeafIndex(leaf)) for leaf in found.unmerged_leaves]
+                else:  # no parent is left below: in a new group nearly all of the tree is so
+                    resolution += [
+                        NodeIndex(first + 2 * place)
+                        for place, leaf in enumerate(self.nodes[first : last + 1 : 2])
+                        if leaf is not None
+                    ]
         return resolution
 
     def is_empty(self, node: NodeIndex) -> bool:

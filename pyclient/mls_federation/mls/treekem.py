@@ -225,7 +225,10 @@ def _node_keys(crypto: Crypto, path_secret: bytes) -> KeyPair:
 
 def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: AbstractSet[LeafIndex]) -> list[NodeIndex]:
     """To whom the path secret above `beside` is sealed."""
-    return [node for node in tree.resolution(beside) if level(node) > 0 or leaf_of(node) not in new_leaves]
+    resolution = tree.resolution(beside)
+    if not new_leaves:
+        return resolution
+    return [node for node in resolution if level(node) > 0 or leaf_of(node) not in new_leaves]
 
 
 __all__ = [
