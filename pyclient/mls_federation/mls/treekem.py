@@ -11,9 +11,9 @@ from ..codec import replace
 from ..crypto import Crypto, KeyPair
 from ..errors import ValidationError
 from .commit import UpdatePath, UpdatePathNode
-from .nodes import LeafNode, LeafNodeSource, ParentNode, sign_leaf_node
+from .nodes import LeafNode, LeafNodeSource, sign_leaf_node
 from .ratchet_tree import RatchetTree
-from .tree_hashes import set_parent_hashes
+from .tree_hashes import fill_path
 from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, leaf_of, level, node_of
 
 PrivateKeys = Mapping[NodeIndex, KeyPair]
@@ -48,19 +48,18 @@ def renew_path(
     tree.blank_direct_path(index)
     leaf_keys = crypto.generate_key_pair()
     private_keys = {node_of(index): leaf_keys}
+    steps = tree.filtered_direct_path(index)
     path_secrets = {}
     path_secret = crypto.random(crypto.Nh)
-    for node, _ in tree.filtered_direct_path(index):
+    for node, _ in steps:
         path_secrets[node] = path_secret
-        keys = _node_keys(crypto, path_secret)
-        private_keys[node] = keys
-        tree.set_node(node, ParentNode(encryption_key=keys.public_key, parent_hash=b"", unmerged_leaves=()))
+        private_keys[node] = _node_keys(crypto, path_secret)
         path_secret = crypto.derive_secret(path_secret, "path")
     renewed = replace(
         leaf,
         encryption_key=leaf_keys.public_key,
         leaf_node_source=LeafNodeSource.commit,
-        source=set_parent_hashes(crypto, tree, index),
+        source=fill_path(crypto, tree, steps, [private_keys[node].public_key for node, _ in steps]),
     )
     signed = sign_leaf_node(crypto, signature_key, renewed, group_id, index)
     tree.set_node(node_of(index), signed)
@@ -120,11 +119,7 @@ def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: Update
             code="wrong-path-length",
             section="7.5",
         )
-    for (node, _), new in zip(steps, path.nodes, strict=True):
-        tree.set_node(
-            node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=())
-        )
-    if path.leaf_node.source != set_parent_hashes(crypto, tree, index):
+    if path.leaf_node.source != fill_path(crypto, tree, steps, [new.encryption_key for new in path.nodes]):
         raise ValidationError(
             "the parent hash of the committer's leaf does not fit its path",
             code="bad-parent-hash",
