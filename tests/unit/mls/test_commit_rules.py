@@ -8,8 +8,18 @@ import pytest
 
 from mls_federation.codec import replace
 from mls_federation.crypto import Crypto, HPKECiphertext
-from mls_federation.errors import MLSError, VerificationError
-from mls_federation.mls import CommitMessage, WireFormat, commit, decode_message, receive, remove
+from mls_federation.errors import MLSError, ValidationError, VerificationError
+from mls_federation.mls import (
+    CommitMessage,
+    WireFormat,
+    commit,
+    decode_message,
+    follow,
+    group_info,
+    observe,
+    receive,
+    remove,
+)
 from mls_federation.mls.commit import Commit, UpdatePath
 from mls_federation.mls.credentials import Credential, CredentialType, X509Credential
 from mls_federation.mls.epoch import provisional_context
@@ -250,3 +260,22 @@ def assert_refused(party: Party, forged: bytes, code: str) -> None:
         receive(party.groups["ann"], forged, now=NOW, psks=party.look_up)
     assert caught.value.code == code
     party.commit("cat")
+
+
+def test_ciphertexts_for_others_are_counted_too(party: Party) -> None:
+    # A path secret that is not for us: who accepts the commit must not depend on where one sits in the tree.
+    eve = party.groups["eve"]
+    group = follow(party.crypto, group_info(party.groups["ann"]), now=NOW)
+    for change in (lambda sealed: sealed[:-1], lambda sealed: sealed + sealed[:1]):
+        path = valid_path(eve)
+        for number, node in enumerate(path.nodes):
+            changed = replace(node, encrypted_path_secret=change(node.encrypted_path_secret))
+            nodes = (*path.nodes[:number], changed, *path.nodes[number + 1 :])
+            forged = forge_commit(eve, [], replace(path, nodes=nodes))
+            for name in ("ann", "cat"):
+                with pytest.raises(ValidationError) as caught:
+                    receive(party.groups[name], forged, now=NOW)
+                assert caught.value.code == "wrong-path-length"
+            with pytest.raises(ValidationError) as caught:
+                observe(group, forged, now=NOW)
+            assert caught.value.code == "wrong-path-length"
