@@ -19,6 +19,7 @@ from .proposal_list import check_members
 from .psk import ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree, decode_tree
 from .resumption import check_resumed
+from .senders import check_external_senders
 from .tree_hashes import check_unmerged_leaves, tree_hash, verify_parent_hashes
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .treekem import keys_from_path_secret
@@ -167,6 +168,7 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, policy
         raise ValidationError(
             "the ratchet tree is not the group's", code="wrong-tree-hash", section="12.4.3.1"
         )
+    check_external_senders(context.extensions, policy)
     check_unmerged_leaves(tree)
     verify_parent_hashes(crypto, tree)
     members = list(tree.members())

@@ -26,6 +26,7 @@ from .proposals import (
 )
 from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree
+from .senders import check_external_senders
 from .tree_math import LeafIndex
 
 P = TypeVar("P")
@@ -101,6 +102,7 @@ def apply_proposals(
     extensions = context.extensions
     for change in _of(GroupContextExtensions, proposals):
         check_extensions_unique(change.extensions)
+        check_external_senders(change.extensions, policy)
         extensions = change.extensions
     after = tree.copy()
 

@@ -266,7 +266,11 @@ def test_ciphertexts_for_others_are_counted_too(party: Party) -> None:
     # A path secret that is not for us: who accepts the commit must not depend on where one sits in the tree.
     eve = party.groups["eve"]
     group = follow(party.crypto, group_info(party.groups["ann"]), now=NOW)
-    for change in (lambda sealed: sealed[:-1], lambda sealed: sealed + sealed[:1]):
+    changes: list[Callable[[tuple[HPKECiphertext, ...]], tuple[HPKECiphertext, ...]]] = [
+        lambda sealed: sealed[:-1],
+        lambda sealed: sealed + sealed[:1],
+    ]
+    for change in changes:
         path = valid_path(eve)
         for number, node in enumerate(path.nodes):
             changed = replace(node, encrypted_path_secret=change(node.encrypted_path_secret))
