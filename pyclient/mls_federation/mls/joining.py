@@ -63,7 +63,8 @@ def open_welcome(
     """Decrypt a Welcome with the keys of our KeyPackage.
 
     Raises:
-        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`, `duplicate-psk`, `bad-psk-nonce`.
+        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`, `duplicate-psk`, `bad-psk-nonce`,
+            `too-many-psks`.
         VerificationError: it does not authenticate.
         DecodeError: what was sealed is malformed.
     """
@@ -204,6 +205,12 @@ def _check_resumption(old: Group | None, opened: OpenedWelcome, tree: RatchetTre
     if len(usages) > 1:
         raise ValidationError(
             "a Welcome that comes out of two groups", code="wrong-resumption", section="12.4.3.1"
+        )
+    if old is not None and not usages:
+        raise ValidationError(
+            "a Welcome that does not come out of the group that it is to come out of",
+            code="wrong-resumption",
+            section="11.2",
         )
     for psk in usages:
         if old is None or (psk.psk_group_id, psk.psk_epoch) != (old.group_id, old.epoch):

@@ -244,6 +244,7 @@ def _check_common(
     for reinit in _of(ReInit, proposals):
         if reinit.version < context.version:
             raise ValidationError("a ReInit to an older version", code="reinit-version", section="12.1.5")
+        check_extensions_unique(reinit.extensions)
 
 
 def _check_distinct(items: Sequence[object], message: str, code: str) -> None:
