@@ -34,6 +34,7 @@ from mls_federation.mls.commit import ProposalOrRef, by_reference
 from mls_federation.mls.credentials import Credential, CredentialType, X509Credential, basic_credential
 from mls_federation.mls.extensions import Extension, ExtensionType, ProposalType, RequiredCapabilities
 from mls_federation.mls.joining import open_welcome
+from mls_federation.mls.key_package import key_package_tbs
 from mls_federation.mls.nodes import Capabilities, LeafNode, ProtocolVersion, sign_leaf_node
 from mls_federation.mls.proposals import Proposal
 from mls_federation.mls.tree_hashes import tree_hash
@@ -226,6 +227,23 @@ def test_a_path_leaf_of_another_group_or_place(
         eve.own_leaf if place is None else LeafIndex(place),
     )
     refused(party, forge_commit(eve, [], replace(path, leaf_node=leaf)), "bad-signature")
+
+
+@pytest.mark.rule("7.3-01", "10.1-02", "12.1.1-01")
+def test_a_leaf_that_is_not_signed_in_a_key_package_that_is(party: Party) -> None:
+    client = party.client("new")
+    own = client.key_package(capabilities=party.capabilities)
+    leaf = own.key_package.leaf_node
+    for signature in (b"", bytes(64), own.key_package.signature):
+        package = replace(own.key_package, leaf_node=replace(leaf, signature=signature))
+        signature_key = client.signature_key.private_key
+        signed = party.crypto.sign_with_label(signature_key, "KeyPackageTBS", key_package_tbs(package))
+        package = replace(package, signature=signed)
+        eve = party.groups["eve"]
+        refused(party, forge_commit(eve, [add(package)], valid_path(eve)), "bad-signature")
+        with pytest.raises(MLSError) as caught:
+            commit(party.groups["ann"], [add(package)], now=NOW)
+        assert caught.value.code == "bad-signature"
 
 
 # -- what is accepted
