@@ -8,10 +8,12 @@ from mls_federation.mls.key_schedule import confirmation_tag, verify_confirmatio
 from tests.support.vector_files import every_vector, verify_suite
 
 
+@pytest.mark.rule("8.2-01")
 def test_transcript_hashes(provider: CryptoProvider, cipher_suite: CipherSuite) -> None:
     verify_suite("transcript-hashes", "transcript-hashes", provider, cipher_suite)
 
 
+@pytest.mark.rule("6.1-07")
 def test_a_wrong_confirmation_tag_is_refused(provider: CryptoProvider) -> None:
     for vector in every_vector("transcript-hashes"):
         suite = crypto(provider, vector["cipher_suite"])

@@ -25,7 +25,7 @@ from .proposal_list import (
 from .proposals import Proposal
 from .ratchet_tree import RatchetTree
 from .tree_math import LeafIndex, node_of
-from .treekem import merge_path
+from .treekem import check_ciphertexts, merge_path
 
 
 class GroupView(Protocol):
@@ -88,6 +88,7 @@ def check_commit(view: GroupView, message: AuthenticatedContent, policy: LeafPol
     if body.path is not None:
         _check_path(view, member, committer, body.path, applied, policy)
         merge_path(crypto, applied.tree, committer, body.path)
+        check_ciphertexts(applied.tree, committer, body.path, frozenset(index for index, _ in applied.added))
     provisional = provisional_context(crypto, view.context, applied.tree, applied.extensions)
     return CheckedCommit(body, committer, applied, provisional)
 

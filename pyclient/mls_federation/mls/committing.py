@@ -34,7 +34,7 @@ from .framing import (
     sign_content,
 )
 from .group import Group, OwnUpdate, ReceivedProposal, Sent, check_open, group_info
-from .key_package import KeyPackage, key_package_ref
+from .key_package import KeyPackage, key_package_ref, verify_key_package
 from .nodes import LeafNode, LeafNodeSource, ProtocolVersion, sign_leaf_node
 from .proposal_list import Applied, SentProposal, apply_proposals, path_required
 from .proposals import (
@@ -108,9 +108,25 @@ def reinit(group_id: bytes, cipher_suite: CipherSuite, extensions: Sequence[Exte
 
 
 def propose(
-    group: Group, body: Proposal, *, wire_format: WireFormat = WireFormat.mls_private_message
+    group: Group,
+    body: Proposal,
+    *,
+    wire_format: WireFormat = WireFormat.mls_private_message,
+    now: int | None = None,
+    check_credential: CredentialCheck = accept_basic,
 ) -> Sent:
-    """Send a proposal for somebody, perhaps ourselves, to commit (§12.1)."""
+    """Send a proposal for somebody, perhaps ourselves, to commit (§12.1).
+
+    Args:
+        now: Unix seconds, for the lifetime of a client that we propose to add; None leaves it unchecked.
+        check_credential: asks the application whether that client's credential is whose it says.
+
+    Raises:
+        StateError: code `group-ended`.
+        UnsupportedError, ValidationError, VerificationError: §10.1: the KeyPackage of an Add is not valid.
+    """
+    if isinstance(body.proposal, Add):
+        verify_key_package(group.crypto, body.proposal.key_package, now, check_credential)
     return _propose(group, body, None, wire_format)
 
 
@@ -293,11 +309,13 @@ def _candidates(group: Group, proposals: Sequence[Proposal]) -> list[tuple[bytes
         before = chosen.get(target)
         if before is None or not isinstance(group.proposals[before].proposal.proposal, Remove):
             chosen[target] = ref
-    return [
+    candidates = [
         (ref, received)
         for ref, received in group.proposals.items()
         if _target(received) is None or ref in chosen.values()
     ]
+    # §12.2: a ReInit goes alone, and after the others: it can be sent again in the next epoch.
+    return sorted(candidates, key=lambda item: isinstance(item[1].proposal.proposal, ReInit))
 
 
 def _target(received: ReceivedProposal) -> int | None:

@@ -13,7 +13,7 @@ from ..crypto import CipherSuite, Crypto, KeyPair
 from ..errors import StateError, ValidationError
 from . import key_schedule
 from .authentication import LeafPolicy
-from .extensions import Extension, ExtensionType, ExternalPub
+from .extensions import Extension, ExtensionType, ExternalPub, check_extensions_unique
 from .framing import ContentType, Sender, WireFormat, member, mls_message
 from .group_context import GroupContext
 from .key_package import OwnKeyPackage
@@ -158,9 +158,10 @@ def create_group(
         extensions: of the GroupContext.
 
     Raises:
-        ValidationError: our own leaf does not fit the suite or the extensions.
+        ValidationError: our own leaf does not fit the suite or the extensions, or two of these are of one type.
     """
     leaf = own.key_package.leaf_node
+    check_extensions_unique(extensions)
     check_leaf_node(leaf, crypto.suite.cipher_suite, _OWN_LEAF)
     check_capabilities(leaf, extensions)
     tree = new_tree(leaf)

@@ -18,6 +18,7 @@ from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_nod
 from .psk import ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree, decode_tree
 from .resumption import check_resumed
+from .senders import check_external_senders
 from .tree_hashes import check_unmerged_leaves, tree_hash, verify_parent_hashes
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .treekem import keys_from_path_secret
@@ -61,7 +62,8 @@ def open_welcome(
     """Decrypt a Welcome with the keys of our KeyPackage.
 
     Raises:
-        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`, `duplicate-psk`, `bad-psk-nonce`.
+        ValidationError: code `not-for-us`, `wrong-cipher-suite`, `unknown-psk`, `duplicate-psk`, `bad-psk-nonce`,
+            `too-many-psks`.
         VerificationError: it does not authenticate.
         DecodeError: what was sealed is malformed.
     """
@@ -166,6 +168,7 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, policy
         raise ValidationError(
             "the ratchet tree is not the group's", code="wrong-tree-hash", section="12.4.3.1"
         )
+    check_external_senders(context.extensions, policy)
     check_unmerged_leaves(tree)
     verify_parent_hashes(crypto, tree)
     members = list(tree.members())
@@ -201,6 +204,12 @@ def _check_resumption(old: Group | None, opened: OpenedWelcome, tree: RatchetTre
     if len(usages) > 1:
         raise ValidationError(
             "a Welcome that comes out of two groups", code="wrong-resumption", section="12.4.3.1"
+        )
+    if old is not None and not usages:
+        raise ValidationError(
+            "a Welcome that does not come out of the group that it is to come out of",
+            code="wrong-resumption",
+            section="11.2",
         )
     for psk in usages:
         if old is None or (psk.psk_group_id, psk.psk_epoch) != (old.group_id, old.epoch):

@@ -77,7 +77,13 @@ def create_key_package(
     leaf_extensions: Sequence[Extension] = (),
     extensions: Sequence[Extension] = (),
 ) -> OwnKeyPackage:
-    """A fresh KeyPackage, signed by `signature_key` (§10)."""
+    """A fresh KeyPackage, signed by `signature_key` (§10).
+
+    Raises:
+        ValidationError: code `duplicate-extension`: a list has two extensions of one type.
+    """
+    check_extensions_unique(leaf_extensions)
+    check_extensions_unique(extensions)
     init_key = crypto.generate_key_pair()
     encryption_key = crypto.generate_key_pair()
     leaf = new_leaf_node(

@@ -26,6 +26,7 @@ from .proposals import (
 )
 from .psk import PreSharedKeyID, ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree
+from .senders import check_external_senders
 from .tree_math import LeafIndex
 
 P = TypeVar("P")
@@ -101,6 +102,7 @@ def apply_proposals(
     extensions = context.extensions
     for change in _of(GroupContextExtensions, proposals):
         check_extensions_unique(change.extensions)
+        check_external_senders(change.extensions, policy)
         extensions = change.extensions
     after = tree.copy()
 
@@ -217,6 +219,7 @@ def _check_common(
     for reinit in _of(ReInit, proposals):
         if reinit.version < context.version:
             raise ValidationError("a ReInit to an older version", code="reinit-version", section="12.1.5")
+        check_extensions_unique(reinit.extensions)
 
 
 def _check_distinct(items: Sequence[object], message: str, code: str) -> None:

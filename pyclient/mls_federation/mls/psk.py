@@ -8,6 +8,9 @@ from ..codec import ClosedEnum8, Struct, opaque, select, uint16, uint64
 from ..crypto import Crypto
 from ..errors import ValidationError
 
+# `PSKLabel.count` is a uint16.
+_MAX_PSKS = 0xFFFF
+
 
 class PSKType(ClosedEnum8):
     """Where a PSK comes from."""
@@ -60,8 +63,10 @@ def check_psk_ids(crypto: Crypto, psks: Sequence[PreSharedKeyID]) -> None:
     """What the names of PSKs must keep to, in a commit and in a Welcome alike (§8.4, §12.1.4, §12.2).
 
     Raises:
-        ValidationError: code `duplicate-psk`, `bad-psk-nonce`.
+        ValidationError: code `too-many-psks`, `duplicate-psk`, `bad-psk-nonce`.
     """
+    if len(psks) > _MAX_PSKS:
+        raise ValidationError("more PSKs than can be counted", code="too-many-psks", section="8.4")
     if len(set(psks)) != len(psks):
         raise ValidationError("one PSK is used twice", code="duplicate-psk", section="12.2")
     if any(len(psk_id.psk_nonce) != crypto.Nh for psk_id in psks):

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..crypto import Crypto
-from ..errors import EpochError, ValidationError
+from ..errors import EpochError, StateError, ValidationError
 from .tree_math import LeafIndex, NodeIndex, left, node_of, right, root
 
 # How far a message may drive a ratchet forward, and how many keys of messages that have not arrived are kept.
 # Without the first, one message could cost its receiver 2^32 steps; without the second, unbounded memory (§15.3).
 MAX_FORWARD = 1000
 MAX_SKIPPED = 1000
+# `SenderData.generation` is a uint32.
+_LAST_GENERATION = 0xFFFFFFFF
 
 
 class RatchetKind(Enum):
@@ -45,7 +47,13 @@ class HashRatchet:
     skipped: Mapping[int, MessageKey] = field(default_factory=dict, repr=False)
 
     def take_next(self, crypto: Crypto) -> tuple[HashRatchet, int, MessageKey]:
-        """The key of the next generation, to send with."""
+        """The key of the next generation, to send with.
+
+        Raises:
+            StateError: code `ratchet-exhausted`: there is none; a commit begins anew.
+        """
+        if self.generation > _LAST_GENERATION:
+            raise StateError("every key of this epoch is used", code="ratchet-exhausted")
         key = _message_key(crypto, self.secret, self.generation)
         secret = _next_secret(crypto, self.secret, self.generation)
         return HashRatchet(secret, self.generation + 1, self.skipped), self.generation, key

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..codec import decode_vector
 from ..errors import ValidationError
+from .authentication import LeafPolicy
 from .commit import Commit
-from .extensions import ExtensionType, ExternalSender, ProposalType, find_extension
+from .extensions import Extension, ExtensionType, ExternalSender, ProposalType, find_extension
 from .framing import FramedContent, SenderType
 from .group_context import GroupContext
 from .proposals import Add, Proposal
@@ -51,9 +54,29 @@ def signature_key_for(tree: RatchetTree, context: GroupContext, content: FramedC
             return body.path.leaf_node.signature_key
 
 
+def check_external_senders(extensions: Sequence[Extension], policy: LeafPolicy) -> None:
+    """§5.3.1: the application validates the credentials of those who may propose from outside, too.
+
+    Raises:
+        ValidationError: what the application raises.
+        DecodeError: the `external_senders` extension is malformed.
+    """
+    for sender in external_senders(extensions):
+        policy.check_credential(sender.credential, sender.signature_key, policy.now)
+
+
+def external_senders(extensions: Sequence[Extension]) -> Sequence[ExternalSender]:
+    """Those whom the group's extensions name.
+
+    Raises:
+        DecodeError: the `external_senders` extension is malformed.
+    """
+    data = find_extension(extensions, ExtensionType.external_senders)
+    return () if data is None else decode_vector(ExternalSender, data)
+
+
 def _external_sender(context: GroupContext, index: int | None) -> ExternalSender:
-    data = find_extension(context.extensions, ExtensionType.external_senders)
-    senders = () if data is None else decode_vector(ExternalSender, data)
+    senders = external_senders(context.extensions)
     if index is None or index >= len(senders):
         raise ValidationError(
             "a message of an external sender that the group does not name",

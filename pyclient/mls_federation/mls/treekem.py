@@ -128,6 +128,28 @@ def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: Update
     tree.set_node(node_of(index), path.leaf_node)
 
 
+def check_ciphertexts(
+    tree: RatchetTree, sender: LeafIndex, path: UpdatePath, new_leaves: AbstractSet[LeafIndex]
+) -> None:
+    """Whether each path secret is sealed as often as there are nodes to seal it to, ours or not (§7.6).
+
+    Args:
+        tree: the tree after `merge_path`.
+        new_leaves: members added by the same commit.
+
+    Raises:
+        ValidationError: code `wrong-path-length`.
+    """
+    for (node, beside), sealed in zip(tree.filtered_direct_path(sender), path.nodes, strict=True):
+        receivers = _receivers(tree, beside, new_leaves)
+        if len(receivers) != len(sealed.encrypted_path_secret):
+            raise ValidationError(
+                f"{len(sealed.encrypted_path_secret)} ciphertexts for the {len(receivers)} nodes below node {node}",
+                code="wrong-path-length",
+                section="7.6",
+            )
+
+
 def decrypt_path(
     crypto: Crypto,
     tree: RatchetTree,
@@ -142,6 +164,7 @@ def decrypt_path(
 
     Args:
         tree: the tree after `merge_path`.
+        path: with as many ciphertexts as `check_ciphertexts` asks for.
         group_context: the provisional GroupContext, encoded.
         own: our leaf.
         private_keys: ours, for nodes of the tree as it is now.
@@ -150,23 +173,16 @@ def decrypt_path(
         Our new private keys on the path, and the commit secret. Secret.
 
     Raises:
-        ValidationError: code `wrong-path-length`, `no-path-secret`, `wrong-path-key`.
+        ValidationError: code `no-path-secret`, `wrong-path-key`.
         VerificationError: the ciphertext does not authenticate.
     """
     steps = tree.filtered_direct_path(sender)
     # Everybody but the sender is below exactly one node's copath child.
-    for (node, beside), sealed in zip(steps, path.nodes, strict=True):
-        receivers = _receivers(tree, beside, new_leaves)
-        if len(receivers) != len(sealed.encrypted_path_secret):
-            raise ValidationError(
-                f"{len(sealed.encrypted_path_secret)} ciphertexts for the {len(receivers)} nodes below node {node}",
-                code="wrong-path-length",
-                section="7.6",
-            )
-        if is_in_subtree(node_of(own), beside):
-            break
-    else:
+    ours = [number for number, (_, beside) in enumerate(steps) if is_in_subtree(node_of(own), beside)]
+    if not ours:
         raise ValidationError("the update path does not reach us", code="no-path-secret", section="7.5")
+    (node, beside), sealed = steps[ours[0]], path.nodes[ours[0]]
+    receivers = _receivers(tree, beside, new_leaves)
     for receiver, ciphertext in zip(receivers, sealed.encrypted_path_secret, strict=True):
         keys = private_keys.get(receiver)
         if keys is not None and keys.public_key == tree.encryption_key(receiver):
@@ -229,6 +245,7 @@ def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: AbstractSet[Lea
 __all__ = [
     "NewPath",
     "PrivateKeys",
+    "check_ciphertexts",
     "decrypt_path",
     "encrypt_path",
     "keys_from_path_secret",

@@ -12,7 +12,7 @@ from ..mls.nodes import ProtocolVersion
 from ..mls.ratchet_tree import RatchetTree, decode_tree, encode_tree
 from ..mls.tree_hashes import tree_hash, verify_parent_hashes
 from ..mls.tree_math import LeafIndex, NodeIndex, is_in_subtree, level, node_of
-from ..mls.treekem import decrypt_path, encrypt_path, merge_path, renew_path
+from ..mls.treekem import check_ciphertexts, decrypt_path, encrypt_path, merge_path, renew_path
 from .entry import Entry, Family, Vector, VectorFormatError, check
 from .trees import KnownTree, Shape, grow
 
@@ -101,6 +101,7 @@ def _verify_their_path(
     path = UpdatePath.decode(case.octets("update_path"))
     tree = group.tree.copy()
     merge_path(group.suite, tree, sender, path)
+    check_ciphertexts(tree, sender, path, frozenset())
     verify_parent_hashes(group.suite, tree)
     case.check("tree_hash_after", tree_hash(group.suite, tree))
 

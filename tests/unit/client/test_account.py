@@ -44,6 +44,7 @@ def test_there_is_a_package_for_every_suite_the_best_first(
         assert [package.key_package.cipher_suite for _, package in own.packages] == list(PREFERRED_SUITES)
 
 
+@pytest.mark.rule("10-02")
 def test_no_key_is_used_twice(sets: list[OwnKeySet]) -> None:
     packages = [package for own in sets for _, package in own.packages]
     for keys in (

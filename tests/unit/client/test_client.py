@@ -73,6 +73,7 @@ def bob(provider: CryptoProvider) -> Peer:
     return Peer(provider, "bob@b.example")
 
 
+@pytest.mark.rule("6.3.1-03")
 def test_a_command_that_was_not_kept_has_not_happened(alice: Peer, bob: Peer) -> None:
     group_id = group_of(alice, bob)
     storage, events = FullStorage(), list[Event]()
@@ -110,6 +111,7 @@ def test_the_client_goes_on_when_there_is_room_again(alice: Peer, bob: Peer) -> 
     assert bob.events[-1].data == b"hello"  # type: ignore[union-attr]
 
 
+@pytest.mark.rule("6.3.1-03")
 def test_what_is_kept_is_all_that_is_needed_to_go_on(alice: Peer, bob: Peer) -> None:
     """A client that is made again from what its storage has is the same client."""
     group_id = group_of(alice, bob)

@@ -178,6 +178,7 @@ def test_a_message_goes_once_to_each_domain(alice: Peer, bob: Peer, carol: Peer,
     assert len({outgoing.message for outgoing in outbox}) == 1
 
 
+@pytest.mark.rule("12.4.2-09")
 def test_those_who_left_get_their_removal_and_nothing_after(alice: Peer, bob: Peer, carol: Peer) -> None:
     group_id = group_of(alice, bob, carol)
     alice.remove(group_id, "bob@b.example")
@@ -596,6 +597,7 @@ def test_a_welcome_for_somebody_else(alice: Peer, bob: Peer, carol: Peer) -> Non
     assert_refused(carol, welcome, "not-for-us", ValidationError)
 
 
+@pytest.mark.rule("12.4.3-03")
 def test_a_welcome_cannot_replace_a_group(alice: Peer, bob: Peer, carol: Peer) -> None:
     """Whoever knows a group's id could else put bob into one of theirs."""
     group_id = group_of(alice, bob)
@@ -654,6 +656,7 @@ def disguised(peer: Peer, group_id: bytes, account: Account) -> Group:
     return dataclasses.replace(group, tree=tree)
 
 
+@pytest.mark.rule("5.3.1-07")
 def test_a_member_keeps_its_identity_key(
     provider: CryptoProvider, alice: Peer, bob: Peer, carol: Peer
 ) -> None:
@@ -663,6 +666,7 @@ def test_a_member_keeps_its_identity_key(
     assert_refused(alice, message, "identity-changed", ValidationError)
 
 
+@pytest.mark.rule("5.3.1-07")
 def test_a_member_keeps_its_name(alice: Peer, bob: Peer, carol: Peer) -> None:
     """Bob's own key vouches that he is dave; his leaf stays his."""
     group_id = group_of(alice, bob, carol)
@@ -811,6 +815,7 @@ def test_whom_a_member_proposed_to_add_is_welcomed(alice: Peer, bob: Peer, carol
     assert carol.events == [GroupJoined(group_id)]
 
 
+@pytest.mark.rule("12.1.8-04")
 def test_nobody_outside_can_propose_to_come_in(alice: Peer, bob: Peer, carol: Peer) -> None:
     """Whoever sees ciphertext pass knows group and epoch: that is enough to propose, and must not be to get in."""
     group_id = group_of(alice, bob)
@@ -828,6 +833,7 @@ def test_nobody_outside_can_propose_to_come_in(alice: Peer, bob: Peer, carol: Pe
     ]
 
 
+@pytest.mark.rule("12.2-18")
 def test_nobody_removes_another_by_joining(alice: Peer, bob: Peer, carol: Peer) -> None:
     """Even whom a member has shown the group to: an external commit may name any leaf as the one that it replaces."""
     group_id = group_of(alice, bob)
@@ -877,6 +883,7 @@ def test_a_value_can_be_gone_back_to(alice: Peer, bob: Peer) -> None:
     assert shown(bob.events) == [("alice@a.example", b"hello")]
 
 
+@pytest.mark.rule("2-01")
 def test_nothing_secret_is_in_a_states_repr(alice: Peer, bob: Peer) -> None:
     group_id = group_of(alice, bob)
     alice.send(group_id, b"a secret that waits in the outbox")
@@ -906,6 +913,7 @@ def test_application_data_may_be_anything(alice: Peer, bob: Peer) -> None:
     assert [b"", b"\x00" * 70_000, bytes(range(256))] == [data for _, data in shown(bob.events)]
 
 
+@pytest.mark.rule("9.1-01")
 def test_one_key_is_never_used_twice(alice: Peer, bob: Peer) -> None:
     """Each message of one state after the other is sealed differently, though its data are the same."""
     group_id = group_of(alice, bob)

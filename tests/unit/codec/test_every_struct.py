@@ -48,6 +48,7 @@ def takes_what_is_left(struct: type[Struct]) -> bool:
     return any(isinstance(layout, Rest) for layout in layouts(struct))
 
 
+@pytest.mark.rule("2.1-01")
 @pytest.mark.parametrize("struct", [struct for struct in ALL if not takes_what_is_left(struct)], ids=name_of)
 @few
 @given(data=st.data())
@@ -63,6 +64,7 @@ def test_a_truncated_or_extended_encoding_is_refused(struct: type[Struct], data:
         assert 0 <= caught.value.offset <= length
 
 
+@pytest.mark.rule("2.1-01", "2.1.2-02")
 @every_struct
 @few
 @given(data=st.data())

@@ -79,6 +79,7 @@ REFUSED: list[tuple[type[Struct], str, str, str, int]] = [
 ]
 
 
+@pytest.mark.rule("2.1-01", "2.1.1-01", "2.1.2-02", "2.1.2-03")
 @pytest.mark.parametrize(("struct", "wire", "reason", "field", "offset"), REFUSED)
 def test_refused(struct: type[Struct], wire: str, reason: str, field: str, offset: int) -> None:
     with pytest.raises(DecodeError) as caught:

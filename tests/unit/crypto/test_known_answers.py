@@ -221,6 +221,7 @@ def test_eddsa_is_deterministic(provider: CryptoProvider, case: SignCase) -> Non
     assert signature.hex() == case.signature
 
 
+@pytest.mark.rule("5.1.2-02")
 @pytest.mark.parametrize("case", [*EDDSA_CASES, ECDSA_CASE])
 def test_signatures(provider: CryptoProvider, case: SignCase) -> None:
     private_key, public_key = bytes.fromhex(case.private_key), bytes.fromhex(case.public_key)

@@ -9,6 +9,7 @@ from mls_federation.crypto.labels import EncryptContext, KDFLabel, SignContent
 from mls_federation.errors import UnsupportedError, UsageError, ValidationError, VerificationError
 
 
+@pytest.mark.rule("5.1.2-03")
 def test_signatures_are_bound_to_their_label(suite_1: Crypto) -> None:
     keys = suite_1.generate_signature_key()
     signature = suite_1.sign_with_label(keys.private_key, "LeafNodeTBS", b"content")
@@ -18,6 +19,7 @@ def test_signatures_are_bound_to_their_label(suite_1: Crypto) -> None:
             suite_1.verify_with_label(keys.public_key, label, content, signature)
 
 
+@pytest.mark.rule("5.1.3-01")
 def test_encryptions_are_bound_to_their_label_and_context(suite_1: Crypto) -> None:
     keys = suite_1.generate_key_pair()
     sealed = suite_1.encrypt_with_label(keys.public_key, "Welcome", b"context", b"plaintext")

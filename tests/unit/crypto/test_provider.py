@@ -171,6 +171,7 @@ def test_points_that_give_zero(provider: CryptoProvider, kem: KEM, point: bytes)
     assert_no_public_key(provider, kem, private_key, point)
 
 
+@pytest.mark.rule("5.1.1-01")
 @pytest.mark.parametrize("kem", KEM)
 def test_public_keys_of_the_wrong_size(provider: CryptoProvider, kem: KEM) -> None:
     keys = hpke.generate_key_pair(provider, kem)
@@ -178,6 +179,7 @@ def test_public_keys_of_the_wrong_size(provider: CryptoProvider, kem: KEM) -> No
         assert_no_public_key(provider, kem, keys.private_key, wrong)
 
 
+@pytest.mark.rule("5.1.1-01")
 @pytest.mark.parametrize("kem", NIST_KEMS)
 def test_points_that_are_not_on_the_curve_or_not_uncompressed(provider: CryptoProvider, kem: KEM) -> None:
     keys = hpke.generate_key_pair(provider, kem)
@@ -289,6 +291,7 @@ def test_public_keys_that_are_none(provider: CryptoProvider, signed: Signed) -> 
             refuse(provider, signed, public_key=wrong)
 
 
+@pytest.mark.rule("5.1.2-01")
 def test_keys_of_another_scheme(provider: CryptoProvider, signed: Signed) -> None:
     for scheme in SCHEMES:
         if scheme != signed.scheme:
@@ -353,6 +356,7 @@ def test_either_sign_of_s_is_accepted(provider: CryptoProvider, scheme: Signatur
         provider.verify(scheme, signed.keys.public_key, MESSAGE, to_der(integer(r), integer(number)))
 
 
+@pytest.mark.rule("5.1.2-02")
 @pytest.mark.parametrize("scheme", NIST_SCHEMES, ids=[scheme.name for scheme in NIST_SCHEMES])
 def test_ecdsa_signatures_that_are_no_der(provider: CryptoProvider, scheme: SignatureScheme) -> None:
     signed = sign(provider, scheme)

@@ -8,8 +8,18 @@ import pytest
 
 from mls_federation.codec import replace
 from mls_federation.crypto import Crypto, HPKECiphertext
-from mls_federation.errors import MLSError, VerificationError
-from mls_federation.mls import CommitMessage, WireFormat, commit, decode_message, receive, remove
+from mls_federation.errors import MLSError, ValidationError, VerificationError
+from mls_federation.mls import (
+    CommitMessage,
+    WireFormat,
+    commit,
+    decode_message,
+    follow,
+    group_info,
+    observe,
+    receive,
+    remove,
+)
 from mls_federation.mls.commit import Commit, UpdatePath
 from mls_federation.mls.credentials import Credential, CredentialType, X509Credential
 from mls_federation.mls.epoch import provisional_context
@@ -160,13 +170,45 @@ PATHS: dict[str, tuple[str, Forger]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "forged"), PATHS.values(), ids=list(PATHS))
+# Which rules of tests/spec/rules.toml each shows.
+PATH_RULES = {
+    "a leaf of an Update": ("7.3-11", "12.4.2-03"),
+    "a leaf of a KeyPackage": ("7.3-11", "12.4.2-03"),
+    "the old key": ("12.4.2-04",),
+    "another member's key": ("7.3-13", "12.4.2-05"),
+    "another member's signature key": ("12.4.2-03", "7.3-01"),
+    "a signature key shared with another": ("7.3-12", "12.2-14", "16.7-01"),
+    "a credential that the application does not accept": ("5.3.1-05", "7.5-03"),
+    "an extension that the leaf does not know": ("7.2-03", "7.5-03"),
+    "a leaf without a signature": ("7.3-01", "12.4.2-03"),
+    "the leaf's key in a node": ("12.4.2-05",),
+    "a member's key in a node": ("12.4.2-05", "16.7-01"),
+    "one key in two nodes": ("12.4.2-05",),
+    "a node too few": ("7.5-05",),
+    "a node too many": ("7.5-05",),
+    "another parent hash": ("7.9.2-02",),
+    "no parent hash": ("7.9.2-02",),
+    "another key in a node": ("7.9.2-02",),
+    "a ciphertext too few": ("7.6-01",),
+    "a ciphertext too many": ("7.6-01",),
+}
+
+
+@pytest.mark.rule("12.4.2-07")
+@pytest.mark.parametrize(
+    ("code", "forged"),
+    [
+        pytest.param(code, forged, marks=pytest.mark.rule(*PATH_RULES.get(name, ())), id=name)
+        for name, (code, forged) in PATHS.items()
+    ],
+)
 def test_paths(party: Party, code: str, forged: Forger) -> None:
     eve = party.groups["eve"]
     path = forged(party, valid_path(eve))
     assert_refused(party, forge_commit(eve, [], path), code)
 
 
+@pytest.mark.rule("7.3-04", "13.3-01")
 def test_a_credential_that_the_others_do_not_support(party: Party) -> None:
     # Whatever the application thinks of it: §7.3 asks that each member supports the credentials of all.
     eve = party.groups["eve"]
@@ -176,6 +218,7 @@ def test_a_credential_that_the_others_do_not_support(party: Party) -> None:
     assert caught.value.code == "unsupported-credential"
 
 
+@pytest.mark.rule("7.5-06")
 def test_a_path_secret_for_another_key(party: Party) -> None:
     # The ciphertext opens, but its secret does not give the public key of the node.
     eve = party.groups["eve"]
@@ -210,16 +253,19 @@ def receivers_of_the_root(party: Party) -> list[bytes]:
 # -- the commit as a whole
 
 
+@pytest.mark.rule("12.4-04")
 def test_a_commit_without_the_path_that_it_needs(party: Party) -> None:
     for proposals in ([], [remove(party.leaf("ben"))]):
         assert_refused(party, forge_commit(party.groups["eve"], proposals, None), "path-missing")
 
 
+@pytest.mark.rule("6.1-07", "12.4.2-06")
 def test_a_wrong_confirmation_tag(party: Party) -> None:
     eve = party.groups["eve"]
     assert_refused(party, forge_commit(eve, [], valid_path(eve)), "bad-confirmation-tag")
 
 
+@pytest.mark.rule("6.1-07", "12.4.2-06")
 def test_the_tag_of_another_commit(party: Party) -> None:
     eve = party.groups["eve"]
     messages = [
@@ -236,6 +282,7 @@ def test_the_tag_of_another_commit(party: Party) -> None:
     assert_refused(party, mixed, "bad-confirmation-tag")
 
 
+@pytest.mark.rule("6.1-01")
 def test_a_commit_in_another_members_name(party: Party) -> None:
     stranger: Client = party.client("stranger")
     body = Commit(proposals=(), path=valid_path(party.groups["eve"]))
@@ -250,3 +297,27 @@ def assert_refused(party: Party, forged: bytes, code: str) -> None:
         receive(party.groups["ann"], forged, now=NOW, psks=party.look_up)
     assert caught.value.code == code
     party.commit("cat")
+
+
+@pytest.mark.rule("7.6-01")
+def test_ciphertexts_for_others_are_counted_too(party: Party) -> None:
+    # A path secret that is not for us: who accepts the commit must not depend on where one sits in the tree.
+    eve = party.groups["eve"]
+    group = follow(party.crypto, group_info(party.groups["ann"]), now=NOW)
+    changes: list[Callable[[tuple[HPKECiphertext, ...]], tuple[HPKECiphertext, ...]]] = [
+        lambda sealed: sealed[:-1],
+        lambda sealed: sealed + sealed[:1],
+    ]
+    for change in changes:
+        path = valid_path(eve)
+        for number, node in enumerate(path.nodes):
+            changed = replace(node, encrypted_path_secret=change(node.encrypted_path_secret))
+            nodes = (*path.nodes[:number], changed, *path.nodes[number + 1 :])
+            forged = forge_commit(eve, [], replace(path, nodes=nodes))
+            for name in ("ann", "cat"):
+                with pytest.raises(ValidationError) as caught:
+                    receive(party.groups[name], forged, now=NOW)
+                assert caught.value.code == "wrong-path-length"
+            with pytest.raises(ValidationError) as caught:
+                observe(group, forged, now=NOW)
+            assert caught.value.code == "wrong-path-length"

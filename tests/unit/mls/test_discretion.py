@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
+import pytest
+
 from mls_federation.codec import Struct
 from mls_federation.crypto import Crypto
 from mls_federation.mls import add, commit
@@ -32,6 +34,7 @@ def secrets_in(value: object) -> Iterator[bytes]:
                 yield from secrets_in(getattr(value, field.name))
 
 
+@pytest.mark.rule("2-01")
 def test_group(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     party.read("ben", party.send("ann", b"data"))
@@ -41,6 +44,7 @@ def test_group(suite_1: Crypto) -> None:
         assert_discreet(group, at_least=20)
 
 
+@pytest.mark.rule("2-01")
 def test_pending_commit(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     own = party.client("cat").key_package()
@@ -51,6 +55,7 @@ def test_pending_commit(suite_1: Crypto) -> None:
         assert_not_shown(secret, shown)
 
 
+@pytest.mark.rule("2-01")
 def test_application_data(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     assert_not_shown(b"confidential", repr(party.read("ben", party.send("ann", b"confidential"))))

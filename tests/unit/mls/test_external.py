@@ -56,6 +56,7 @@ def join_from_outside(party: Party, name: str, replacing: LeafIndex | None = Non
 # -- external commits
 
 
+@pytest.mark.rule("8.3-01", "12.4.3.2-04")
 def test_joining_by_an_external_commit(party: Party) -> None:
     join_from_outside(party, "dan")
     join_from_outside(party, "eve")
@@ -65,6 +66,7 @@ def test_joining_by_an_external_commit(party: Party) -> None:
     party.remove("dan", "ann")
 
 
+@pytest.mark.rule("12.4.3.2-06", "12.3-02")
 def test_resynchronising(party: Party) -> None:
     lost = party.groups.pop("ben")
     join_from_outside(party, "ben", replacing=lost.own_leaf)
@@ -72,6 +74,7 @@ def test_resynchronising(party: Party) -> None:
     assert sorted(party.groups) == ["ann", "ben", "cat"]
 
 
+@pytest.mark.rule("12.4.3.2-07", "12.4.3.3-04")
 def test_a_group_that_does_not_let_one_in(party: Party) -> None:
     own = party.client("dan").key_package()
     with pytest.raises(ValidationError) as caught:
@@ -86,6 +89,7 @@ def test_a_group_that_does_not_let_one_in(party: Party) -> None:
     assert isinstance(receive(party.groups["ben"], pending.message, now=NOW), CommitMessage)
 
 
+@pytest.mark.rule("12.4.3-04")
 def test_a_group_info_that_was_changed(party: Party) -> None:
     info = shown(party.groups["ann"])
     own = party.client("dan").key_package()
@@ -99,6 +103,7 @@ def test_a_group_info_that_was_changed(party: Party) -> None:
             join_by_external_commit(party.crypto, changed, own, now=NOW)
 
 
+@pytest.mark.rule("7.3-12", "16.7-01")
 def test_a_member_cannot_join_twice(party: Party) -> None:
     again = party.client("ben").key_package()
     with pytest.raises(ValidationError) as caught:
@@ -106,6 +111,7 @@ def test_a_member_cannot_join_twice(party: Party) -> None:
     assert caught.value.code == "duplicate-signature-key"
 
 
+@pytest.mark.rule("12.4.2-01")
 def test_an_external_commit_of_an_epoch_that_has_ended(party: Party) -> None:
     late = join_by_external_commit(
         party.crypto, shown(party.groups["ann"]), party.client("dan").key_package(), now=NOW
@@ -153,6 +159,7 @@ def take_in(party: Party, message: bytes) -> None:
         party.groups[name] = received.group
 
 
+@pytest.mark.rule("12.1.8-03")
 def test_an_external_sender_proposes(suite_1: Crypto, outsider: Client) -> None:
     party = open_party(suite_1, outsider)
     epoch = party.groups["ann"].epoch
@@ -162,6 +169,7 @@ def test_an_external_sender_proposes(suite_1: Crypto, outsider: Client) -> None:
     assert list(party.groups) == ["ann", "ben"]
 
 
+@pytest.mark.rule("6.1-03", "12.1.8-02")
 def test_an_external_sender_signs_for_itself(suite_1: Crypto, outsider: Client) -> None:
     party = open_party(suite_1, outsider)
     epoch, body = party.groups["ann"].epoch, remove(party.leaf("cat"))

@@ -15,6 +15,7 @@ from tests.support.pair import NOW, Party
 FORMATS = [WireFormat.mls_private_message, WireFormat.mls_public_message]
 
 
+@pytest.mark.rule("17.1-01")
 @pytest.mark.parametrize("cipher_suite", list(CipherSuite), ids=[suite.name for suite in CipherSuite])
 def test_a_conversation_in_every_suite(provider: CryptoProvider, cipher_suite: CipherSuite) -> None:
     party = Party(crypto(provider, cipher_suite), "ann", "ben")
@@ -42,6 +43,7 @@ def test_a_message_says_who_sent_it_and_when(suite_1: Crypto) -> None:
     assert [message.generation for message in received] == [0, 1]
 
 
+@pytest.mark.rule("12.4.1-02", "12.1-02", "12.1.2-02")
 @pytest.mark.parametrize("wire_format", FORMATS)
 def test_proposals_by_reference(suite_1: Crypto, wire_format: WireFormat) -> None:
     party = Party(suite_1, "ann", "ben", "cat", "dan")
@@ -57,6 +59,7 @@ def test_proposals_by_reference(suite_1: Crypto, wire_format: WireFormat) -> Non
     assert all(group.proposals == {} for group in party.groups.values())
 
 
+@pytest.mark.rule("12.4-05")
 def test_adding_without_a_path(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     leaf = party.groups["ann"].own_leaf_node
@@ -67,6 +70,7 @@ def test_adding_without_a_path(suite_1: Crypto) -> None:
         party.commit(name)
 
 
+@pytest.mark.rule("12.4.1-04", "7.7-01")
 def test_many_join_at_once(suite_1: Crypto) -> None:
     names = [f"member {number}" for number in range(9)]
     party = Party(suite_1, *names)
@@ -79,6 +83,7 @@ def test_many_join_at_once(suite_1: Crypto) -> None:
     assert party.groups[names[0]].tree.leaf_count == 1
 
 
+@pytest.mark.rule("12.1.1-02")
 def test_a_blank_leaf_is_filled_again(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat", "dan")
     party.remove("dan", "ben")
@@ -94,6 +99,7 @@ def test_someone_removed_can_come_back(suite_1: Crypto) -> None:
     assert party.read("ben", party.send("ann", b"welcome back")).data == b"welcome back"
 
 
+@pytest.mark.rule("12.2-07", "12.3-02")
 def test_removing_and_adding_in_one_commit(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     own = party.client("ben").key_package()
@@ -105,6 +111,7 @@ def test_removing_and_adding_in_one_commit(suite_1: Crypto) -> None:
 # -- keys
 
 
+@pytest.mark.rule("8.5-01")
 def test_exported_secrets(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     ann = party.groups["ann"]
@@ -124,6 +131,7 @@ def test_exported_secrets(suite_1: Crypto) -> None:
         export_secret(ann, "Schlüssel", b"", 32)
 
 
+@pytest.mark.rule("7.4-01")
 def test_each_commit_with_a_path_renews_the_keys(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat", "dan")
     seen = set(party.groups["ann"].tree.index.encryption_keys)
@@ -142,6 +150,7 @@ def test_a_stranger_reads_nothing(suite_1: Crypto) -> None:
         receive(other.groups["eve"], party.send("ann", b"secret"), now=NOW)
 
 
+@pytest.mark.rule("15.2-02")
 def test_someone_removed_reads_nothing_more(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     removed = party.groups["cat"]
@@ -156,6 +165,7 @@ def test_someone_removed_reads_nothing_more(suite_1: Crypto) -> None:
 # -- order and delay
 
 
+@pytest.mark.rule("9.1-02")
 def test_messages_in_any_order(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     messages = [party.send("ann", bytes([number])) for number in range(10)]
@@ -168,6 +178,7 @@ def test_messages_in_any_order(suite_1: Crypto) -> None:
         assert caught.value.code == "replayed"
 
 
+@pytest.mark.rule("9.1-02")
 def test_late_messages_of_past_epochs(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     late = []
@@ -192,6 +203,7 @@ def test_a_late_message_of_somebody_who_is_gone(suite_1: Crypto) -> None:
     assert party.read("ben", message).data == b"last words"
 
 
+@pytest.mark.rule("12.4.2-10")
 def test_messages_of_a_later_epoch(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     behind = party.groups["cat"]
@@ -215,6 +227,7 @@ def test_our_own_message_is_not_read(suite_1: Crypto) -> None:
         assert caught.value.code == "own-message"
 
 
+@pytest.mark.rule("12.4.2-01", "12.4.2-10")
 def test_a_commit_is_read_once(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     pending = party.commit("ann")
@@ -223,6 +236,7 @@ def test_a_commit_is_read_once(suite_1: Crypto) -> None:
     assert caught.value.code == "wrong-epoch"
 
 
+@pytest.mark.rule("14-02")
 def test_a_commit_that_lost_the_race_changes_nothing(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     lost = commit(party.groups["ann"], now=NOW)
@@ -237,6 +251,7 @@ def test_a_commit_that_lost_the_race_changes_nothing(suite_1: Crypto) -> None:
         receive(party.groups["cat"], lost.message, now=NOW)
 
 
+@pytest.mark.rule("12.4-01")
 def test_application_data_waits_for_the_commit_of_proposals(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     party.propose_update("ben")
@@ -248,6 +263,7 @@ def test_application_data_waits_for_the_commit_of_proposals(suite_1: Crypto) -> 
     assert party.read("ben", party.send("ann", b"data")).data == b"data"
 
 
+@pytest.mark.rule("6.3.1-01")
 def test_padding_hides_the_length(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     short, long = party.send("ann", b"a", padding=99), party.send("ann", b"a" * 60, padding=40)
@@ -257,6 +273,7 @@ def test_padding_hides_the_length(suite_1: Crypto) -> None:
         party.send("ann", b"a", padding=-1)
 
 
+@pytest.mark.rule("7.5-07", "9.2-03")
 def test_what_could_rebuild_used_keys_is_gone(suite_1: Crypto) -> None:
     # §9.2: only the ratchets stay, and of an epoch that has ended only what late messages need.
     party = Party(suite_1, "ann", "ben")

@@ -116,6 +116,7 @@ def test_the_honest_welcome(invitation: Invitation) -> None:
     join(invitation.crypto, forged_as_it_was, invitation.own, now=NOW)
 
 
+@pytest.mark.rule("12.4.3.1-02", "12.4.3.1-05")
 def test_every_octet_counts(invitation: Invitation) -> None:
     octets = mls_message(invitation.welcome).encode()
     step = max(1, len(octets) // 400)
@@ -135,15 +136,18 @@ def join_encoded(invitation: Invitation, octets: bytes) -> Group:
 # -- for whom
 
 
+@pytest.mark.rule("12.4.3.1-01", "12.4.3.1-06")
 def test_another_suite(invitation: Invitation) -> None:
     refuse(invitation, replace(invitation.welcome, cipher_suite=SUITE_3), "wrong-cipher-suite")
     refuse(invitation, invitation.with_context(cipher_suite=SUITE_3), "wrong-cipher-suite")
 
 
+@pytest.mark.rule("12.4.3.1-06")
 def test_another_version(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_context(version=ProtocolVersion(2)), "unsupported-version")
 
 
+@pytest.mark.rule("12.4.3.1-01")
 def test_another_client(invitation: Invitation) -> None:
     stranger = new_client(invitation.crypto, "stranger").key_package()
     with pytest.raises(MLSError) as caught:
@@ -154,6 +158,7 @@ def test_another_client(invitation: Invitation) -> None:
     assert find_key_package(invitation.welcome, [(ref, stranger)]) is None
 
 
+@pytest.mark.rule("12.4.3.1-02")
 def test_keys_that_are_not_those_of_the_key_package(invitation: Invitation) -> None:
     other = new_client(invitation.crypto, "other").key_package()
     wrong = replace_dataclass(invitation.own, init_key=other.init_key)
@@ -165,16 +170,19 @@ def test_keys_that_are_not_those_of_the_key_package(invitation: Invitation) -> N
 # -- the secrets
 
 
+@pytest.mark.rule("12.4.3.1-14", "8-01")
 def test_another_joiner_secret(invitation: Invitation) -> None:
     # The GroupInfo is sealed anew under it, so that only the confirmation tag tells.
     refuse(invitation, invitation.with_secrets(joiner_secret=bytes(32)), "bad-confirmation-tag")
 
 
+@pytest.mark.rule("12.4.3.1-13")
 def test_another_path_secret(invitation: Invitation) -> None:
     wrong = PathSecret(path_secret=bytes(32))
     refuse(invitation, invitation.with_secrets(path_secret=wrong), "wrong-path-key")
 
 
+@pytest.mark.rule("12.4.3.1-03", "12.1.4-02")
 def test_psks(invitation: Invitation) -> None:
     unknown = PreSharedKeyID(psktype=PSKType.external, psk=ExternalPSK(psk_id=b"?"), psk_nonce=bytes(32))
     refuse(invitation, invitation.with_secrets(psks=(unknown,)), "unknown-psk")
@@ -183,6 +191,7 @@ def test_psks(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_secrets(psks=(unknown, unknown)), "duplicate-psk")
 
 
+@pytest.mark.rule("11.2-03", "12.4.3.1-16")
 @pytest.mark.parametrize("usage", [ResumptionPSKUsage.reinit, ResumptionPSKUsage.branch])
 def test_a_group_that_says_to_come_out_of_another(invitation: Invitation, usage: ResumptionPSKUsage) -> None:
     # We have the PSK that it names, but were not told that the group is to come out of that one.
@@ -201,27 +210,32 @@ def test_a_group_that_says_to_come_out_of_another(invitation: Invitation, usage:
 # -- the GroupInfo
 
 
+@pytest.mark.rule("12.4.3.1-14")
 def test_another_confirmation_tag(invitation: Invitation) -> None:
     info = replace(invitation.opened.group_info, confirmation_tag=bytes(32))
     refuse(invitation, invitation.with_info(info), "bad-confirmation-tag")
 
 
+@pytest.mark.rule("12.4.3.1-14")
 def test_another_transcript(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_context(confirmed_transcript_hash=bytes(32)), "bad-confirmation-tag")
 
 
+@pytest.mark.rule("12.4.3-04")
 @pytest.mark.parametrize("signer", [0, 1, 3])
 def test_signed_by_another(invitation: Invitation, signer: int) -> None:
     info = replace(invitation.opened.group_info, signer=signer)
     refuse(invitation, invitation.with_info(info), "bad-signature")
 
 
+@pytest.mark.rule("12.4.3-04")
 @pytest.mark.parametrize("signer", [5, 8, 2**32 - 1])
 def test_signed_by_nobody(invitation: Invitation, signer: int) -> None:
     info = replace(invitation.opened.group_info, signer=signer)
     refuse(invitation, invitation.with_info(info), "not-a-member")
 
 
+@pytest.mark.rule("13.4-03")
 def test_extensions_twice(invitation: Invitation) -> None:
     info = invitation.opened.group_info
     refuse(
@@ -231,6 +245,7 @@ def test_extensions_twice(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_context(extensions=(extension, extension)), "duplicate-extension")
 
 
+@pytest.mark.rule("12.4.3-02")
 def test_a_group_extension_that_we_do_not_know(invitation: Invitation) -> None:
     extension = Extension(extension_type=ExtensionType(0xF000), extension_data=b"")
     refuse(invitation, invitation.with_context(extensions=(extension,)), "unsupported-extension")
@@ -239,6 +254,7 @@ def test_a_group_extension_that_we_do_not_know(invitation: Invitation) -> None:
 # -- the tree
 
 
+@pytest.mark.rule("12.4.3.1-07", "12.4.3.3-04")
 def test_the_tree_may_come_another_way(invitation: Invitation) -> None:
     bare = invitation.with_info(replace(invitation.opened.group_info, extensions=()))
     refuse(invitation, bare, "no-tree")
@@ -251,10 +267,12 @@ def test_the_tree_may_come_another_way(invitation: Invitation) -> None:
     refuse(invitation, bare, "wrong-tree-hash", another)
 
 
+@pytest.mark.rule("12.4.3.1-07")
 def test_another_tree_hash(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_context(tree_hash=bytes(32)), "wrong-tree-hash")
 
 
+@pytest.mark.rule("12.4.3.3-02")
 @pytest.mark.parametrize(
     ("data", "code"), [(b"", "malformed"), (b"\x00", "malformed-tree"), (b"\x01\x00", "malformed-tree")]
 )
@@ -264,12 +282,14 @@ def test_a_tree_that_is_none(invitation: Invitation, data: bytes, code: str) -> 
     refuse(invitation, invitation.with_info(info), code)
 
 
+@pytest.mark.rule("12.4.3.1-12")
 def test_a_tree_without_us(loose_invitation: Invitation) -> None:
     # In our place stands another client, with everything else in order.
     other = new_client(loose_invitation.crypto, "other").key_package()
     refuse(loose_invitation, loose_invitation.with_node(EVE, other.key_package.leaf_node), "not-in-tree")
 
 
+@pytest.mark.rule("7.3-12", "7.3-13", "12.4.3.1-08", "16.7-01")
 def test_leaves_that_share_a_key(party: Party, loose_invitation: Invitation) -> None:
     beside = node_of(LeafIndex(5))
     again = party.client("eve").key_package().key_package.leaf_node
@@ -284,6 +304,7 @@ def test_leaves_that_share_a_key(party: Party, loose_invitation: Invitation) -> 
     refuse(loose_invitation, loose_invitation.with_node(beside, leaf), "duplicate-encryption-key")
 
 
+@pytest.mark.rule("7.3-01", "12.4.3.1-08")
 def test_a_leaf_with_a_bad_signature(loose_invitation: Invitation) -> None:
     leaf = replace(loose_invitation.own.key_package.leaf_node, signature=bytes(64))
     refuse(loose_invitation, loose_invitation.with_node(EVE, leaf), "bad-signature")
@@ -330,11 +351,31 @@ TREES: dict[str, tuple[str, Callable[[Invitation], Welcome]]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "forged"), TREES.values(), ids=list(TREES))
+# Which rules of tests/spec/rules.toml each shows.
+TREE_RULES = {
+    "another parent hash": ("7.9.2-01",),
+    "another key in a parent": ("7.9.2-01",),
+    "an unmerged leaf that is none": ("12.4.3.1-09",),
+    "an unmerged leaf outside the tree": ("12.4.3.1-09",),
+    "unmerged leaves twice": ("7.1-02",),
+    "unmerged leaves in disorder": ("7.1-02",),
+    "an unmerged leaf that a parent between does not have": ("12.4.3.1-10",),
+    "an unmerged leaf that was merged": ("7.9.2-01",),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "forged"),
+    [
+        pytest.param(code, forged, marks=pytest.mark.rule(*TREE_RULES.get(name, ())), id=name)
+        for name, (code, forged) in TREES.items()
+    ],
+)
 def test_trees(invitation: Invitation, code: str, forged: Callable[[Invitation], Welcome]) -> None:
     refuse(invitation, forged(invitation), code)
 
 
+@pytest.mark.rule("7.3-07")
 def test_leaves_outside_their_lifetime(invitation: Invitation) -> None:
     with pytest.raises(MLSError) as caught:
         join(invitation.crypto, invitation.welcome, invitation.own, now=NOW + 400 * 86400)

@@ -13,6 +13,7 @@ from tests.support.pair import LIFETIME, NOW, altered_key_package, new_client
 GREASE = 0x0A0A
 
 
+@pytest.mark.rule("5.2-01", "10-06")
 @pytest.mark.parametrize("cipher_suite", list(CipherSuite), ids=[suite.name for suite in CipherSuite])
 def test_what_we_make_is_valid(provider: CryptoProvider, cipher_suite: CipherSuite) -> None:
     suite = crypto(provider, cipher_suite)
@@ -26,6 +27,7 @@ def test_what_we_make_is_valid(provider: CryptoProvider, cipher_suite: CipherSui
     assert received.leaf_node.encryption_key == own.encryption_key.public_key
 
 
+@pytest.mark.rule("10-02")
 def test_every_key_package_has_fresh_keys(suite_1: Crypto) -> None:
     client = new_client(suite_1, "ann")
     packages = [client.key_package().key_package for _ in range(5)]
@@ -34,6 +36,7 @@ def test_every_key_package_has_fresh_keys(suite_1: Crypto) -> None:
     assert len({key_package_ref(suite_1, package) for package in packages}) == 5
 
 
+@pytest.mark.rule("10-04", "7.2-08")
 def test_no_octet_can_be_changed(suite_1: Crypto) -> None:
     octets = new_client(suite_1, "ann").key_package().key_package.encode()
     verify_key_package(suite_1, KeyPackage.decode(octets), NOW)
@@ -43,6 +46,7 @@ def test_no_octet_can_be_changed(suite_1: Crypto) -> None:
             verify_key_package(suite_1, KeyPackage.decode(changed), NOW)
 
 
+@pytest.mark.rule("7.3-07")
 def test_lifetime(suite_1: Crypto) -> None:
     package = new_client(suite_1, "ann").key_package().key_package
     for now in (LIFETIME.not_before, NOW, LIFETIME.not_after, None):
@@ -55,6 +59,7 @@ def test_lifetime(suite_1: Crypto) -> None:
     verify_key_package(suite_1, always.key_package, NOW)
 
 
+@pytest.mark.rule("10-04", "10.1-03")
 def test_both_signatures_count(suite_1: Crypto) -> None:
     client, other = new_client(suite_1, "ann"), new_client(suite_1, "ben")
     own = client.key_package()
@@ -68,6 +73,7 @@ def test_both_signatures_count(suite_1: Crypto) -> None:
         verify_key_package(suite_1, mixed, NOW)
 
 
+@pytest.mark.rule("10.1-01")
 def test_another_suite(provider: CryptoProvider, suite_1: Crypto) -> None:
     other = crypto(provider, CipherSuite.MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519)
     package = new_client(suite_1, "ann").key_package().key_package
@@ -76,6 +82,7 @@ def test_another_suite(provider: CryptoProvider, suite_1: Crypto) -> None:
     assert caught.value.code == "wrong-cipher-suite"
 
 
+@pytest.mark.rule("10.1-01")
 def test_another_version(suite_1: Crypto) -> None:
     client = new_client(suite_1, "ann")
     package = altered_key_package(client, client.key_package(), version=0x0002).key_package
@@ -84,6 +91,7 @@ def test_another_version(suite_1: Crypto) -> None:
     assert caught.value.code == "unsupported-version"
 
 
+@pytest.mark.rule("7.2-05", "13.4-02", "13.5-02")
 def test_grease_is_ignored(suite_1: Crypto) -> None:
     # §13.5: values that nobody knows may stand in capabilities, and extensions that the capabilities name in the leaf.
     client = new_client(suite_1, "ann")
@@ -102,6 +110,7 @@ def test_grease_is_ignored(suite_1: Crypto) -> None:
     assert received == own.key_package
 
 
+@pytest.mark.rule("2-01")
 def test_repr_shows_no_private_key(suite_1: Crypto) -> None:
     own = new_client(suite_1, "ann").key_package()
     shown = repr(own)

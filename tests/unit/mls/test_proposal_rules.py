@@ -350,6 +350,62 @@ RULES = {
 }
 
 
+# Which rules of tests/spec/rules.toml each shows.
+RULE_IDS = {
+    "an Update of the committer": ("12.2-02",),
+    "a Remove of the committer": ("12.2-03",),
+    "two Removes": ("12.2-04",),
+    "Update and Remove": ("12.2-04",),
+    "one client added twice": ("12.2-06", "7.3-12"),
+    "a member added": ("12.2-07", "7.3-12", "16.7-01"),
+    "the committer added": ("12.2-07", "7.3-12"),
+    "one PSK twice": ("12.2-08",),
+    "two GroupContextExtensions": ("12.2-09",),
+    "a ReInit beside another proposal": ("12.2-10",),
+    "a ReInit to an older version": ("12.1.5-01",),
+    "an ExternalInit": ("12.2-12", "12.1.6-01"),
+    "an unknown reference": ("12.4-03",),
+    "another version": ("10.1-01",),
+    "another cipher suite": ("10.1-01",),
+    "a leaf of an Update": ("7.3-08", "10.1-02"),
+    "a leaf of a commit": ("7.3-08", "10.1-02"),
+    "one key for two purposes": ("10.1-04", "12.1.1-01"),
+    "a member's encryption key": ("7.3-13", "12.2-14", "16.7-01"),
+    "an extension twice in the KeyPackage": ("13.4-03",),
+    "an extension twice in the leaf": ("13.4-03",),
+    "an extension that the leaf does not know": ("7.2-03", "10.1-02"),
+    "a client of another version": ("7.3-02",),
+    "a client of another suite": ("7.3-02",),
+    "a credential that the client does not know": ("7.2-04",),
+    "a credential that the members do not know": ("7.2-04",),
+    "too early": ("7.3-06", "7.3-07"),
+    "too late": ("7.3-06", "7.3-07"),
+    "never": ("7.3-06", "7.3-07"),
+    "an init_key that is no key": ("10-01",),
+    "an encryption_key that is no key": ("10-03",),
+    "an encryption_key of the wrong size": ("10-03", "5.1.1-01"),
+    "a leaf without a signature": ("12.1.1-01",),
+    "a KeyPackage without a signature": ("10-04", "10.1-03", "12.1.1-01"),
+    "an Update that keeps the old key": ("7.3-10", "12.1.2-01"),
+    "an Update with another's key": ("7.3-13", "12.2-14"),
+    "an Update with a leaf of a commit": ("7.3-09", "12.1.2-01"),
+    "an Update with a leaf of a KeyPackage": ("7.3-09", "12.1.2-01"),
+    "an Update with an extension that the leaf does not know": ("7.2-03", "12.1.2-01"),
+    "an Update for another leaf": ("7.2-07", "7.3-01", "12.1.2-01"),
+    "a Remove of a blank leaf": ("12.1.3-01",),
+    "a Remove outside the tree": ("12.1.3-01",),
+    "a PSK that nobody has": ("12.4.2-02",),
+    "a PSK with a short nonce": ("12.1.4-02",),
+    "a PSK for re-initialisation": ("12.1.4-01", "11.2-04"),
+    "a PSK for a branch": ("12.1.4-01", "11.3-05"),
+    "a group extension twice": ("13.4-03",),
+    "a group extension that members do not know": ("13.4-05",),
+    "a required extension that members do not know": ("11.1-02", "7.3-03"),
+    "a required proposal that members do not know": ("11.1-02", "7.3-03"),
+    "a required credential that members do not know": ("11.1-02", "7.3-03"),
+}
+
+
 @pytest.fixture
 def party(suite_1: Crypto) -> Party:
     """Ann, Ben and Eve; the fourth leaf is blank. Eve keeps no rule."""
@@ -358,11 +414,16 @@ def party(suite_1: Crypto) -> Party:
     return party
 
 
-def rules(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("rule", [RULES[name] for name in names], ids=names)
+def rules(*names: str, shown: tuple[str, ...] = ()) -> pytest.MarkDecorator:
+    """These, each with the marks of what it shows, and of what all of them show, `shown`."""
+    cases = [
+        pytest.param(RULES[name], marks=pytest.mark.rule(*shown, *RULE_IDS.get(name, ())), id=name)
+        for name in names
+    ]
+    return pytest.mark.parametrize("rule", cases)
 
 
-@rules(*RULES)
+@rules(*RULES, shown=("12.2-01", "12.4-02"))
 def test_receivers_refuse(party: Party, rule: Rule) -> None:
     forged = forge_commit(party.groups["eve"], rule.forge(party), valid_path(party.groups["eve"]))
     ann = party.groups["ann"]
@@ -373,7 +434,7 @@ def test_receivers_refuse(party: Party, rule: Rule) -> None:
     party.commit("ben")
 
 
-@rules(*(name for name, rule in RULES.items() if rule.by_value))
+@rules(*(name for name, rule in RULES.items() if rule.by_value), shown=("12.2-01", "12.4-02"))
 def test_we_do_not_send_it_ourselves(party: Party, rule: Rule) -> None:
     own = [item for item in rule.forge(party) if isinstance(item, Proposal)]
     before = party.groups["eve"]
@@ -384,7 +445,8 @@ def test_we_do_not_send_it_ourselves(party: Party, rule: Rule) -> None:
     party.commit("eve")
 
 
-@rules(*(name for name, rule in RULES.items() if rule.alone))
+@pytest.mark.rule("12.4.1-02")
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=name) for name, rule in RULES.items() if rule.alone])
 def test_a_bad_proposal_stops_nobody(party: Party, rule: Rule) -> None:
     """Eve only proposes; the others must be able to commit, and to talk again."""
     for item in rule.forge(party):

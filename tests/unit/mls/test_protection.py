@@ -84,10 +84,12 @@ def refuse(party: Party, message: Any, code: str, error: type[MLSError] = MLSErr
 # -- every octet counts
 
 
+@pytest.mark.rule("6.3.1-06")
 def test_no_octet_of_a_private_message_can_be_changed(party: Party) -> None:
     assert_every_octet_counts(party, party.send("ann", b"the message"))
 
 
+@pytest.mark.rule("6.2-02", "12.1-01")
 def test_no_octet_of_a_public_message_can_be_changed(party: Party) -> None:
     assert_every_octet_counts(party, mls_message(public_message(party)).encode())
 
@@ -114,6 +116,7 @@ def assert_every_octet_counts(party: Party, message: bytes) -> None:
 # -- private messages, field by field
 
 
+@pytest.mark.rule("6-04", "6.3.1-06", "6.3.2-03", "12.4.2-01")
 def test_private_messages(party: Party) -> None:
     message = private_message(party)
     refuse(party, replace(message, group_id=b"another"), "wrong-group", EpochError)
@@ -134,6 +137,7 @@ def test_private_messages(party: Party) -> None:
     receive(party.groups["ben"], mls_message(message).encode(), now=NOW)
 
 
+@pytest.mark.rule("6.3.2-02")
 def test_sender_data_of_nobody(party: Party) -> None:
     for leaf in (3, 4, 2**32 - 1):
         refuse(party, sealed_by(party, leaf=leaf), "not-a-member", ValidationError)
@@ -143,6 +147,7 @@ def test_sender_data_of_another_member(party: Party) -> None:
     refuse(party, sealed_by(party, leaf=party.leaf("cat")), "decryption-failed", VerificationError)
 
 
+@pytest.mark.rule("15.3-01")
 def test_a_generation_too_far(party: Party) -> None:
     refuse(party, sealed_by(party, generation=1001), "generation-too-far", ValidationError)
     refuse(party, sealed_by(party, generation=2**32 - 1), "generation-too-far", ValidationError)
@@ -159,6 +164,7 @@ def sealed_by(party: Party, *, leaf: int | None = None, generation: int = 0) -> 
     return replace(message, encrypted_sender_data=sealed)
 
 
+@pytest.mark.rule("6.3.1-02")
 def test_padding_is_all_zeros(party: Party) -> None:
     for padding, code in ((b"\x00\x00\x01", "bad-padding"), (b"\x01", "bad-padding")):
         refuse(party, with_padding(party, padding), code, ValidationError)
@@ -207,6 +213,7 @@ def with_plaintext(party: Party, plaintext: bytes) -> PrivateMessage:
 # -- public messages, field by field
 
 
+@pytest.mark.rule("6-04", "6.2-02", "12.1-02")
 def test_public_messages(party: Party) -> None:
     message = public_message(party)
     content = message.content
@@ -227,6 +234,7 @@ def test_public_messages(party: Party) -> None:
     receive(party.groups["ben"], mls_message(message).encode(), now=NOW)
 
 
+@pytest.mark.rule("6-01", "6-02")
 def test_application_data_is_never_public(party: Party) -> None:
     group = party.groups["ann"]
     framed = framed_content(group.context, member(group.own_leaf), ContentType.application, b"data", b"")
@@ -239,6 +247,7 @@ def test_application_data_is_never_public(party: Party) -> None:
     refuse(party, forged, "public-application", ValidationError)
 
 
+@pytest.mark.rule("6.1-01", "6.2-03", "6.3.1-05", "12.1-01")
 def test_only_a_members_key_makes_a_signature(party: Party) -> None:
     stranger = party.client("stranger").signature_key.private_key
     framed = public_message(party).content
@@ -249,6 +258,7 @@ def test_only_a_members_key_makes_a_signature(party: Party) -> None:
         assert caught.value.code == "bad-signature"
 
 
+@pytest.mark.rule("6.1-01", "6.2-03")
 def test_a_member_cannot_speak_for_another(party: Party) -> None:
     # Cat has the membership key and every secret of the epoch, but not Ann's signature key.
     framed = public_message(party).content
@@ -258,6 +268,7 @@ def test_a_member_cannot_speak_for_another(party: Party) -> None:
     assert caught.value.code == "bad-signature"
 
 
+@pytest.mark.rule("6.1-02")
 def test_a_signature_is_for_one_epoch_and_one_wire_format(party: Party) -> None:
     ann = party.groups["ann"]
     framed = public_message(party).content
@@ -275,6 +286,7 @@ def test_a_signature_is_for_one_epoch_and_one_wire_format(party: Party) -> None:
     refuse(party, private, "bad-signature", VerificationError)
 
 
+@pytest.mark.rule("6.1-04", "6.1-05", "6.1-06", "12.1.8-03")
 @pytest.mark.parametrize(
     ("sender_type", "index"),
     [(SenderType.external, 0), (SenderType.new_member_proposal, None), (SenderType.new_member_commit, None)],
@@ -287,6 +299,7 @@ def test_senders_from_outside(party: Party, sender_type: SenderType, index: int 
     refuse(party, outside, "sender-not-allowed", ValidationError)
 
 
+@pytest.mark.rule("12.1.8-02")
 def test_an_external_sender_whom_the_group_does_not_name(party: Party) -> None:
     body = add(party.client("new").key_package().key_package)
     message = public_message(party)
@@ -295,6 +308,7 @@ def test_an_external_sender_whom_the_group_does_not_name(party: Party) -> None:
     refuse(party, replace(message, content=content, membership_tag=None), "unknown-sender", ValidationError)
 
 
+@pytest.mark.rule("12.1-02")
 def test_late_messages_of_those_who_are_gone(party: Party) -> None:
     late = [
         propose_update(party.groups["cat"], wire_format=wire_format).message
@@ -327,6 +341,7 @@ def test_other_messages(party: Party) -> None:
         assert caught.value.code == "unexpected-message"
 
 
+@pytest.mark.rule("6-03")
 def test_another_version(party: Party) -> None:
     message = replace(MLSMessage.decode(party.send("ann", b"data")), version=ProtocolVersion(0x0002))
     with pytest.raises(UnsupportedError) as caught:
@@ -341,6 +356,7 @@ def test_an_unknown_wire_format(party: Party) -> None:
     assert (caught.value.struct, caught.value.field) == ("MLSMessage", "message")
 
 
+@pytest.mark.rule("9.2-04")
 def test_a_failure_spends_no_key(party: Party) -> None:
     message = party.send("ann", b"data")
     broken = message[:-1] + bytes([message[-1] ^ 1])
@@ -352,6 +368,7 @@ def test_a_failure_spends_no_key(party: Party) -> None:
     assert received.data == b"data"
 
 
+@pytest.mark.rule("6.3.1-04")
 def test_two_messages_of_one_state_have_different_nonces(party: Party) -> None:
     # A state that was restored from a backup sends with a key that was used; the reuse guard softens that (§6.3.1).
     before = party.groups["ann"]

@@ -67,6 +67,7 @@ def test_it_follows_proposals_and_external_commits(suite_1: Crypto) -> None:
     assert followed.group.context == party.groups["ann"].context
 
 
+@pytest.mark.rule("12.2-03", "12.4-02")
 def test_what_members_refuse_it_refuses(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "eve")
     group = follower(party)
@@ -76,6 +77,7 @@ def test_what_members_refuse_it_refuses(suite_1: Crypto) -> None:
     assert refused.value.code == "committer-removed"
 
 
+@pytest.mark.rule("12.4.2-01")
 def test_it_reads_neither_private_messages_nor_other_epochs(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     group = follower(party)
@@ -98,6 +100,7 @@ def test_a_changed_commit_is_refused(suite_1: Crypto) -> None:
         observe(group, bytes(message), now=NOW)
 
 
+@pytest.mark.rule("12.4.3.1-06")
 def test_a_group_of_another_suite_or_version_is_not_followed(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben")
     info = group_info(party.groups["ann"])

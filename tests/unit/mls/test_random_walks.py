@@ -12,6 +12,7 @@ STEPS = 25
 MOST_MEMBERS = 9
 
 
+@pytest.mark.rule("7.2-08", "7.5-01", "7.5-02", "7.5-07", "8.2-01", "12.4.1-05")
 @pytest.mark.parametrize("seed", range(6))
 def test_random_walk(suite_1: Crypto, seed: int) -> None:
     chance = random.Random(seed)

@@ -53,6 +53,7 @@ def parent(key: bytes, *unmerged: int) -> ParentNode:
     return ParentNode(encryption_key=key, parent_hash=b"", unmerged_leaves=unmerged)
 
 
+@pytest.mark.rule("7.7-01", "12.1.1-02")
 def test_trees_grow_by_doubling(leaves: list[LeafNode]) -> None:
     tree = new_tree(leaves[0])
     counts = [tree.leaf_count]
@@ -63,6 +64,7 @@ def test_trees_grow_by_doubling(leaves: list[LeafNode]) -> None:
     assert [index for index, _ in tree.members()] == list(range(9))
 
 
+@pytest.mark.rule("12.1.1-02")
 def test_the_leftmost_blank_leaf_is_taken(leaves: list[LeafNode]) -> None:
     tree = grown(leaves[:8])
     for index in (5, 2, 6):
@@ -70,6 +72,7 @@ def test_the_leftmost_blank_leaf_is_taken(leaves: list[LeafNode]) -> None:
     assert [tree.add_leaf(leaf) for leaf in leaves[:3]] == [2, 5, 6]
 
 
+@pytest.mark.rule("7.7-01", "12.1.3-02")
 def test_trees_shrink_when_their_right_half_is_blank(leaves: list[LeafNode]) -> None:
     tree = grown(leaves)
     counts = []
@@ -79,6 +82,7 @@ def test_trees_shrink_when_their_right_half_is_blank(leaves: list[LeafNode]) -> 
     assert counts == [8, 8, 8, 8, 4, 4, 2, 1]
 
 
+@pytest.mark.rule("7.7-01", "12.1.3-02")
 def test_removing_across_several_halves_at_once(leaves: list[LeafNode]) -> None:
     tree = grown(leaves[:1] + leaves[1:9])
     for index in range(1, 8):
@@ -88,6 +92,7 @@ def test_removing_across_several_halves_at_once(leaves: list[LeafNode]) -> None:
     assert tree.leaf_count == 1
 
 
+@pytest.mark.rule("12.1.1-02")
 def test_a_new_leaf_is_unmerged_above(leaves: list[LeafNode]) -> None:
     tree = grown(leaves[:3])
     tree.set_node(NodeIndex(3), parent(b"root"))
@@ -98,6 +103,7 @@ def test_a_new_leaf_is_unmerged_above(leaves: list[LeafNode]) -> None:
     assert tree.parent_at(NodeIndex(1)) is None
 
 
+@pytest.mark.rule("12.1.2-02", "12.1.3-02")
 def test_update_and_remove_blank_the_direct_path(leaves: list[LeafNode]) -> None:
     for change in ("update", "remove"):
         tree = grown(leaves[:4])
@@ -133,6 +139,7 @@ def test_a_copy_is_independent(suite_1: Crypto, leaves: list[LeafNode]) -> None:
     assert tree_hash(suite_1, copied) != before
 
 
+@pytest.mark.rule("12.1.3-01")
 def test_who_is_no_member(leaves: list[LeafNode]) -> None:
     tree = grown(leaves[:3])
     for index in (3, 4, 2**32 - 1):
@@ -189,6 +196,7 @@ def test_a_copy_leaves_the_index_of_its_origin_alone(leaves: list[LeafNode]) -> 
 # -- the wire
 
 
+@pytest.mark.rule("12.4.3.3-01")
 def test_encoding(leaves: list[LeafNode]) -> None:
     for count in range(1, 10):
         tree = grown(leaves[:count])
@@ -197,6 +205,7 @@ def test_encoding(leaves: list[LeafNode]) -> None:
         assert decoded.leaf_count == tree.leaf_count
 
 
+@pytest.mark.rule("12.4.3.3-02", "12.4.3.3-03")
 def test_trees_that_are_malformed(leaves: list[LeafNode]) -> None:
     leaf = Node(node_type=NodeType.leaf, node=leaves[0])
     above = Node(node_type=NodeType.parent, node=parent(b"key"))

@@ -49,6 +49,7 @@ def end(party: Party) -> None:
     party.commit("ann", [reinit(NEW_ID, NEW_SUITE)])
 
 
+@pytest.mark.rule("11.2-01", "12.4.3.1-03")
 def test_beginning_anew_in_another_suite(party: Party, suite_3: Crypto) -> None:
     end(party)
     owns = {name: in_suite(party, name, suite_3).key_package() for name in party.groups}
@@ -76,6 +77,7 @@ def test_a_group_that_has_not_ended(party: Party) -> None:
     assert caught.value.code == "not-ended"
 
 
+@pytest.mark.rule("12.4.2-08")
 def test_a_group_that_has_ended_sends_nothing_more(party: Party) -> None:
     end(party)
     for group in party.groups.values():
@@ -87,6 +89,7 @@ def test_a_group_that_has_ended_sends_nothing_more(party: Party) -> None:
         assert caught.value.code == "group-ended"
 
 
+@pytest.mark.rule("12.4.1-06")
 def test_nobody_is_left_behind(party: Party, suite_3: Crypto) -> None:
     end(party)
     own, ben = (in_suite(party, name, suite_3).key_package() for name in ("ann", "ben"))
@@ -115,6 +118,7 @@ def test_a_branch_of_some_members(party: Party) -> None:
     party.commit("ben")
 
 
+@pytest.mark.rule("11.3-04")
 def test_a_branch_has_no_strangers_and_another_name(party: Party) -> None:
     own, stranger = (party.client(name).key_package() for name in ("ann", "stranger"))
     with pytest.raises(ValidationError) as caught:
@@ -124,6 +128,7 @@ def test_a_branch_has_no_strangers_and_another_name(party: Party) -> None:
         branch(party.groups["ann"], GROUP_ID, own, [], now=NOW)
 
 
+@pytest.mark.rule("11.3-01")
 def test_a_branch_of_an_epoch_that_we_are_not_in(party: Party) -> None:
     own, ben = (party.client(name).key_package() for name in ("ann", "ben"))
     before = party.groups["ann"]

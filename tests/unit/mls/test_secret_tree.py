@@ -43,6 +43,7 @@ def test_receiver_and_sender_have_the_same_keys(suite_1: Crypto, tree: SecretTre
         assert key == keys[generation]
 
 
+@pytest.mark.rule("9.1-01", "9.1-03")
 def test_all_keys_differ(suite_1: Crypto, tree: SecretTree) -> None:
     keys = set()
     for leaf in range(LEAVES):
@@ -53,6 +54,7 @@ def test_all_keys_differ(suite_1: Crypto, tree: SecretTree) -> None:
     assert len(keys) == LEAVES * 2 * 3 * 2
 
 
+@pytest.mark.rule("9.1-02")
 def test_a_key_is_had_once(suite_1: Crypto, tree: SecretTree) -> None:
     for generation in (0, 3, 1):
         tree, _ = tree.take(suite_1, LEAF, APPLICATION, generation)
@@ -61,6 +63,7 @@ def test_a_key_is_had_once(suite_1: Crypto, tree: SecretTree) -> None:
         assert caught.value.code == "replayed"
 
 
+@pytest.mark.rule("9.1-03")
 def test_both_ratchets_of_a_leaf_are_independent(suite_1: Crypto, tree: SecretTree) -> None:
     tree, application = tree.take(suite_1, LEAF, APPLICATION, 0)
     tree, handshake = tree.take(suite_1, LEAF, HANDSHAKE, 0)
@@ -73,6 +76,7 @@ def test_taking_a_key_leaves_the_old_tree_as_it_was(suite_1: Crypto, tree: Secre
     assert first == again
 
 
+@pytest.mark.rule("15.3-01")
 def test_how_far_one_message_can_drive_a_ratchet(suite_1: Crypto, tree: SecretTree) -> None:
     tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD)
     for generation in (MAX_FORWARD + 1, 2**32 - 1):
@@ -86,6 +90,7 @@ def test_how_far_one_message_can_drive_a_ratchet(suite_1: Crypto, tree: SecretTr
         tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD + 11)
 
 
+@pytest.mark.rule("15.3-01")
 def test_how_many_skipped_keys_are_kept(suite_1: Crypto, tree: SecretTree) -> None:
     tree, _ = tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD)
     tree, _ = tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD + 6)
@@ -107,6 +112,7 @@ def test_a_leaf_outside_the_tree(suite_1: Crypto, tree: SecretTree) -> None:
         assert caught.value.code == "not-a-member"
 
 
+@pytest.mark.rule("9.2-01", "9.2-02")
 def test_used_secrets_are_gone(suite_1: Crypto, tree: SecretTree) -> None:
     # §9.2: nothing that is left can derive the keys of a leaf that has been used.
     (root_secret,) = tree.node_secrets.values()
@@ -132,6 +138,7 @@ def test_trees_of_every_size(suite_1: Crypto, leaf_count: int) -> None:
     assert len(keys) == leaf_count
 
 
+@pytest.mark.rule("2-01")
 def test_repr_shows_no_secret(suite_1: Crypto, tree: SecretTree) -> None:
     used, key = tree.take(suite_1, LEAF, APPLICATION, 3)
     ratchet = used.ratchets[LEAF, APPLICATION]

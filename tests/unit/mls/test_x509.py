@@ -151,6 +151,7 @@ def refusal(suite_2: Crypto, root: Issued, chain: list[bytes], key: KeyPair) -> 
     return refused.value
 
 
+@pytest.mark.rule("5.3.1-01")
 def test_chains_that_lead_nowhere_are_refused(suite_2: Crypto, root: Issued) -> None:
     ben = issue("ben", root)
     stranger = issue("stranger", issue("another root", None, authority=True))
@@ -164,6 +165,7 @@ def test_chains_that_lead_nowhere_are_refused(suite_2: Crypto, root: Issued) -> 
     refusal(suite_2, root, [b"no certificate"], ben.key_pair)
 
 
+@pytest.mark.rule("5.3-01")
 def test_the_certificate_must_be_of_the_signature_key(suite_2: Crypto, root: Issued) -> None:
     ben = issue("ben", root)
     error = refusal(suite_2, root, [ben.der], suite_2.generate_signature_key())
@@ -178,6 +180,7 @@ def test_nobody_accepts_x509_who_was_not_told_to(suite_2: Crypto, root: Issued) 
     assert refused.value.code == "credential-refused"
 
 
+@pytest.mark.rule("5.3.1-01")
 def test_the_application_has_the_last_word(suite_2: Crypto) -> None:
     def nobody(credential: Credential, signature_key: bytes, now: int | None) -> None:
         raise ValidationError("no", code="credential-refused")
