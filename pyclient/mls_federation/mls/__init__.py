@@ -27,10 +27,12 @@ from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_pack
 from .public_group import Followed, PublicGroup, follow, observe
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
+from .retention import DEFAULT_RETENTION, Retention, forget
 from .state import decode_group, decode_key_package, encode_group, encode_key_package
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
+    "DEFAULT_RETENTION",
     "ApplicationMessage",
     "CommitMessage",
     "Followed",
@@ -48,6 +50,7 @@ __all__ = [
     "PublicMessage",
     "Received",
     "RemovedMessage",
+    "Retention",
     "Sent",
     "Welcome",
     "WireFormat",
@@ -65,6 +68,7 @@ __all__ = [
     "export_secret",
     "find_key_package",
     "follow",
+    "forget",
     "group_info",
     "join",
     "join_by_external_commit",

@@ -49,6 +49,7 @@ from .proposals import (
 )
 from .protection import authenticate, framed_content, protect_private, protect_public
 from .psk import PreSharedKeyID, ResumptionPSKUsage
+from .retention import DEFAULT_RETENTION, Retention, forget
 from .tree_math import LeafIndex
 from .treekem import NewPath, encrypt_path, path_secret_for, renew_path
 from .welcome import EncryptedGroupSecrets, GroupSecrets, PathSecret, Welcome, encrypt_group_info
@@ -138,17 +139,19 @@ def commit(
     wire_format: WireFormat = WireFormat.mls_private_message,
     resuming: ResumptionPSKUsage | None = None,
     check_credential: CredentialCheck = accept_basic,
+    retention: Retention = DEFAULT_RETENTION,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
     Received proposals that are not valid, alone or beside the others, are left out: they end with the epoch.
 
     Args:
-        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        now: Unix seconds, for lifetimes and retention; None leaves them unchecked.
         path: renew our own keys too, even where the proposals do not call for it.
         psks: finds the PSKs that the proposals name.
         check_credential: asks the application whether a credential is whose it says.
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
+        retention: how long the keys of past epochs are kept.
 
     Raises:
         StateError: code `group-ended`: the group is to begin anew.
@@ -156,6 +159,7 @@ def commit(
         UsageError: one of them is an Update: those are proposed, and committed by others.
     """
     check_open(group)
+    group = forget(group, now, retention)
     crypto, committer = group.crypto, group.own_leaf
     if any(isinstance(body.proposal, Update) for body in proposals):
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
@@ -211,7 +215,9 @@ def commit(
         group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth)
     )
     private_keys = {} if new_path is None else new_path.private_keys
-    after = enter(sent_from, reached, applied.tree, private_keys, group.signature_key, applied.reinit)
+    after = enter(
+        sent_from, reached, applied.tree, private_keys, group.signature_key, applied.reinit, now, retention
+    )
     return PendingCommit(
         group=after,
         sent_from=sent_from,

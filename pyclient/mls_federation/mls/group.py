@@ -28,9 +28,6 @@ from .tree_hashes import tree_hash
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .welcome import GroupInfo, sign_group_info
 
-# Epochs before the present one whose late application messages can still be read.
-# Each keeps the keys of messages that have not arrived, so this is a bound on forward secrecy too (§15.3).
-MAX_PAST_EPOCHS = 3
 # Proposals of one epoch that are remembered: as many as a large group could want, and no more than memory has room for.
 MAX_PROPOSALS = 1000
 
@@ -65,12 +62,17 @@ class OwnUpdate:
 
 @dataclass(frozen=True)
 class PastEpoch:
-    """What is needed to read late application messages of an epoch that has ended."""
+    """What is needed to read late application messages of an epoch that has ended.
+
+    Attributes:
+        ended: when it did, by our clock: Unix seconds; None if it is not known.
+    """
 
     context: GroupContext
     secrets: EpochSecrets
     secret_tree: SecretTree
     signature_keys: Mapping[LeafIndex, bytes]
+    ended: int | None
 
 
 @dataclass(frozen=True)

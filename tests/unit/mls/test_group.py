@@ -6,9 +6,19 @@ import pytest
 
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
 from mls_federation.errors import EpochError, UsageError, ValidationError, VerificationError
-from mls_federation.mls import CommitMessage, WireFormat, add, commit, export_secret, propose, receive, remove
+from mls_federation.mls import (
+    DEFAULT_RETENTION,
+    CommitMessage,
+    WireFormat,
+    add,
+    commit,
+    export_secret,
+    propose,
+    receive,
+    remove,
+)
 from mls_federation.mls.framing import member
-from mls_federation.mls.group import MAX_PAST_EPOCHS, MAX_PROPOSALS, ReceivedProposal
+from mls_federation.mls.group import MAX_PROPOSALS, ReceivedProposal
 from mls_federation.mls.tree_math import node_of
 from tests.support.pair import NOW, Party
 
@@ -171,7 +181,7 @@ def test_messages_in_any_order(suite_1: Crypto) -> None:
 def test_late_messages_of_past_epochs(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat")
     late = []
-    for epoch in range(1, 2 + MAX_PAST_EPOCHS):
+    for epoch in range(1, 2 + DEFAULT_RETENTION.epochs):
         late.append((epoch, party.send("ann", b"late")))
         party.commit("cat")
     for epoch, message in late[1:]:
@@ -182,7 +192,7 @@ def test_late_messages_of_past_epochs(suite_1: Crypto) -> None:
         assert caught.value.code == "replayed"
     with pytest.raises(EpochError) as caught:
         party.read("ben", late[0][1])
-    assert caught.value.code == "wrong-epoch"
+    assert caught.value.code == "epoch-forgotten"
 
 
 def test_a_late_message_of_somebody_who_is_gone(suite_1: Crypto) -> None:

@@ -117,7 +117,7 @@ def assert_every_octet_counts(party: Party, message: bytes) -> None:
 def test_private_messages(party: Party) -> None:
     message = private_message(party)
     refuse(party, replace(message, group_id=b"another"), "wrong-group", EpochError)
-    refuse(party, replace(message, epoch=message.epoch - 1), "wrong-epoch", EpochError)
+    refuse(party, replace(message, epoch=message.epoch - 1), "epoch-forgotten", EpochError)
     refuse(party, replace(message, epoch=message.epoch + 1), "future-epoch", EpochError)
     refuse(party, replace(message, epoch=2**64 - 1), "future-epoch", EpochError)
     refuse(party, replace(message, content_type=ContentType.proposal), "decryption-failed", VerificationError)
