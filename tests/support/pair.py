@@ -79,6 +79,7 @@ class Client:
         lifetime: Lifetime = LIFETIME,
         leaf_extensions: Sequence[Extension] = (),
         extensions: Sequence[Extension] = (),
+        grease: bool = True,
     ) -> OwnKeyPackage:
         """A fresh KeyPackage."""
         return create_key_package(
@@ -89,6 +90,7 @@ class Client:
             lifetime=lifetime,
             leaf_extensions=leaf_extensions,
             extensions=extensions,
+            grease=grease,
         )
 
 

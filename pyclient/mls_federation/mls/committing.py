@@ -140,6 +140,7 @@ def commit(
     resuming: ResumptionPSKUsage | None = None,
     check_credential: CredentialCheck = accept_basic,
     retention: Retention = DEFAULT_RETENTION,
+    grease: bool = True,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
@@ -152,6 +153,7 @@ def commit(
         check_credential: asks the application whether a credential is whose it says.
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
         retention: how long the keys of past epochs are kept.
+        grease: put an extension without meaning into the GroupInfo of the Welcome, which others must ignore (§13.5).
 
     Raises:
         StateError: code `group-ended`: the group is to begin anew.
@@ -222,7 +224,7 @@ def commit(
         group=after,
         sent_from=sent_from,
         message=message,
-        welcome=_welcome(crypto, after, reached, applied, new_path) if applied.added else None,
+        welcome=_welcome(crypto, after, reached, applied, new_path, grease) if applied.added else None,
         added=tuple(index for index, _ in applied.added),
         removed=applied.removed,
     )
@@ -317,10 +319,10 @@ def _target(received: ReceivedProposal) -> int | None:
 
 
 def _welcome(
-    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None
+    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None, grease: bool
 ) -> bytes:
     """The Welcome for all who were added (§12.4.3.1)."""
-    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after))
+    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after, grease=grease))
     messages = []
     for index, package in applied.added:
         path_secret = None

@@ -15,6 +15,7 @@ from . import key_schedule
 from .authentication import LeafPolicy
 from .extensions import Extension, ExtensionType, ExternalPub
 from .framing import ContentType, Sender, WireFormat, member, mls_message
+from .grease import grease_extensions
 from .group_context import GroupContext
 from .key_package import OwnKeyPackage
 from .key_schedule import EpochSecrets
@@ -255,12 +256,15 @@ def export_secret(group: Group, label: str, context: bytes, length: int) -> byte
     return key_schedule.export(group.crypto, group.secrets.exporter_secret, label, context, length)
 
 
-def group_info(group: Group, *, with_tree: bool = True, with_external_pub: bool = False) -> GroupInfo:
+def group_info(
+    group: Group, *, with_tree: bool = True, with_external_pub: bool = False, grease: bool = True
+) -> GroupInfo:
     """A signed summary of the epoch, for joiners (§12.4.3).
 
     Args:
         with_tree: put the ratchet tree into it, so that nothing else is needed to join.
         with_external_pub: put the key into it to which one joins by external commit.
+        grease: put an extension without meaning into it, which others must ignore (§13.5).
     """
     extensions = []
     if with_tree:
@@ -277,7 +281,7 @@ def group_info(group: Group, *, with_tree: bool = True, with_external_pub: bool 
         )
     unsigned = GroupInfo(
         group_context=group.context,
-        extensions=tuple(extensions),
+        extensions=grease_extensions(group.crypto, extensions) if grease else tuple(extensions),
         confirmation_tag=group.confirmation_tag,
         signer=group.own_leaf,
         signature=b"",
