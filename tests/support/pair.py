@@ -12,10 +12,12 @@ from typing import Any
 from mls_federation.codec import replace as replace_fields
 from mls_federation.crypto import Crypto, KeyPair
 from mls_federation.mls import (
+    DEFAULT_PADDING,
     ApplicationMessage,
     CommitMessage,
     Group,
     OwnKeyPackage,
+    Padding,
     PendingCommit,
     ProposalMessage,
     RemovedMessage,
@@ -225,7 +227,7 @@ class Party:
                 self.groups[name] = received.group
         return list(sent.group.proposals)[-1]
 
-    def send(self, by: str, data: bytes, *, padding: int = 0) -> bytes:
+    def send(self, by: str, data: bytes, *, padding: Padding = DEFAULT_PADDING) -> bytes:
         """Encrypt a message of the application; it reaches nobody yet."""
         sent = send_application_data(self.groups[by], data, padding=padding)
         self.groups[by] = sent.group

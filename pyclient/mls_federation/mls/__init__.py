@@ -24,6 +24,7 @@ from .framing import (
 from .group import Group, Member, Sent, create_group, export_secret, group_info, send_application_data
 from .joining import find_key_package, join
 from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_package_ref, verify_key_package
+from .padding import DEFAULT_PADDING, Padding, fixed_padding, no_padding, padding_to_multiples, padme
 from .public_group import Followed, PublicGroup, follow, observe
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
@@ -32,6 +33,7 @@ from .state import decode_group, decode_key_package, encode_group, encode_key_pa
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
+    "DEFAULT_PADDING",
     "DEFAULT_RETENTION",
     "ApplicationMessage",
     "CommitMessage",
@@ -43,6 +45,7 @@ __all__ = [
     "Member",
     "OwnKeyPackage",
     "PSKLookup",
+    "Padding",
     "PendingCommit",
     "PrivateMessage",
     "ProposalMessage",
@@ -67,6 +70,7 @@ __all__ = [
     "encode_key_package",
     "export_secret",
     "find_key_package",
+    "fixed_padding",
     "follow",
     "forget",
     "group_info",
@@ -74,7 +78,10 @@ __all__ = [
     "join_by_external_commit",
     "key_package_ref",
     "mls_message",
+    "no_padding",
     "observe",
+    "padding_to_multiples",
+    "padme",
     "pre_shared_key",
     "propose",
     "propose_from_outside",

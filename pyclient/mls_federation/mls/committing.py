@@ -36,6 +36,7 @@ from .framing import (
 from .group import Group, OwnUpdate, ReceivedProposal, Sent, check_open, group_info
 from .key_package import KeyPackage, key_package_ref
 from .nodes import LeafNode, LeafNodeSource, ProtocolVersion, sign_leaf_node
+from .padding import DEFAULT_PADDING, Padding
 from .proposal_list import Applied, SentProposal, apply_proposals, path_required
 from .proposals import (
     Add,
@@ -109,14 +110,31 @@ def reinit(group_id: bytes, cipher_suite: CipherSuite, extensions: Sequence[Exte
 
 
 def propose(
-    group: Group, body: Proposal, *, wire_format: WireFormat = WireFormat.mls_private_message
+    group: Group,
+    body: Proposal,
+    *,
+    wire_format: WireFormat = WireFormat.mls_private_message,
+    padding: Padding = DEFAULT_PADDING,
 ) -> Sent:
-    """Send a proposal for somebody, perhaps ourselves, to commit (§12.1)."""
-    return _propose(group, body, None, wire_format)
+    """Send a proposal for somebody, perhaps ourselves, to commit (§12.1).
+
+    Args:
+        padding: how much is added to a PrivateMessage to hide its size.
+    """
+    return _propose(group, body, None, wire_format, padding)
 
 
-def propose_update(group: Group, *, wire_format: WireFormat = WireFormat.mls_private_message) -> Sent:
-    """Propose a fresh encryption key for our leaf; somebody else must commit it (§12.1.2)."""
+def propose_update(
+    group: Group,
+    *,
+    wire_format: WireFormat = WireFormat.mls_private_message,
+    padding: Padding = DEFAULT_PADDING,
+) -> Sent:
+    """Propose a fresh encryption key for our leaf; somebody else must commit it (§12.1.2).
+
+    Args:
+        padding: how much is added to a PrivateMessage to hide its size.
+    """
     keys = group.crypto.generate_key_pair()
     renewed = replace_fields(
         group.own_leaf_node,
@@ -126,7 +144,7 @@ def propose_update(group: Group, *, wire_format: WireFormat = WireFormat.mls_pri
     )
     signed = sign_leaf_node(group.crypto, group.signature_key, renewed, group.group_id, group.own_leaf)
     update = proposal(Update(leaf_node=signed))
-    return _propose(group, update, OwnUpdate(keys, group.signature_key), wire_format)
+    return _propose(group, update, OwnUpdate(keys, group.signature_key), wire_format, padding)
 
 
 def commit(
@@ -141,6 +159,7 @@ def commit(
     check_credential: CredentialCheck = accept_basic,
     retention: Retention = DEFAULT_RETENTION,
     grease: bool = True,
+    padding: Padding = DEFAULT_PADDING,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
@@ -154,6 +173,7 @@ def commit(
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
         retention: how long the keys of past epochs are kept.
         grease: put an extension without meaning into the GroupInfo of the Welcome, which others must ignore (§13.5).
+        padding: how much is added to a PrivateMessage to hide its size.
 
     Raises:
         StateError: code `group-ended`: the group is to begin anew.
@@ -214,7 +234,7 @@ def commit(
         content_type=ContentType.commit, signature=signature, confirmation_tag=reached.confirmation_tag
     )
     sent_from, message = _protect(
-        group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth)
+        group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth), padding
     )
     private_keys = {} if new_path is None else new_path.private_keys
     after = enter(
@@ -230,11 +250,17 @@ def commit(
     )
 
 
-def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_format: WireFormat) -> Sent:
+def _propose(
+    group: Group,
+    body: Proposal,
+    own_update: OwnUpdate | None,
+    wire_format: WireFormat,
+    padding: Padding,
+) -> Sent:
     check_open(group)
     content = framed_content(group.context, member(group.own_leaf), ContentType.proposal, body, b"")
     signed = authenticate(group.crypto, group.signature_key, wire_format, content, group.context)
-    after, message = _protect(group, signed)
+    after, message = _protect(group, signed, padding)
     ref = proposal_ref(group.crypto, signed)
     after = replace(
         after,
@@ -244,12 +270,12 @@ def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_fo
     return Sent(after, message)
 
 
-def _protect(group: Group, signed: AuthenticatedContent) -> tuple[Group, bytes]:
+def _protect(group: Group, signed: AuthenticatedContent, padding: Padding) -> tuple[Group, bytes]:
     message: PublicMessage | PrivateMessage
     if signed.wire_format == WireFormat.mls_public_message:
         message = protect_public(group.crypto, group.secrets.membership_key, signed, group.context)
         return group, mls_message(message).encode()
-    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed)
+    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed, padding)
     return replace(group, secret_tree=tree), mls_message(message).encode()
 
 

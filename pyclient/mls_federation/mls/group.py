@@ -20,6 +20,7 @@ from .group_context import GroupContext
 from .key_package import OwnKeyPackage
 from .key_schedule import EpochSecrets
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node
+from .padding import DEFAULT_PADDING, Padding
 from .proposals import Proposal, ReInit
 from .protection import authenticate, framed_content, protect_private
 from .ratchet_tree import RatchetTree, encode_tree, new_tree
@@ -193,13 +194,13 @@ def create_group(
 
 
 def send_application_data(
-    group: Group, data: bytes, *, authenticated_data: bytes = b"", padding: int = 0
+    group: Group, data: bytes, *, authenticated_data: bytes = b"", padding: Padding = DEFAULT_PADDING
 ) -> Sent:
     """Encrypt a message of the application for the group (§15).
 
     Args:
         authenticated_data: sent in the open, but protected against change.
-        padding: octets of zeros to add, which hide the length.
+        padding: how much is added to hide the size.
 
     Raises:
         ValidationError: code `proposals-pending`: §12.4: proposals were received, so a commit must come first.

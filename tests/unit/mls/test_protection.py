@@ -44,6 +44,7 @@ from mls_federation.mls.framing import (
     member,
 )
 from mls_federation.mls.nodes import ProtocolVersion
+from mls_federation.mls.padding import fixed_padding
 from mls_federation.mls.protection import (
     authenticate,
     framed_content,
@@ -62,7 +63,7 @@ def party(suite_1: Crypto) -> Party:
 
 
 def private_message(party: Party) -> PrivateMessage:
-    message = decode_message(party.send("ann", b"the message", padding=3))
+    message = decode_message(party.send("ann", b"the message", padding=fixed_padding(3)))
     assert isinstance(message, PrivateMessage)
     return message
 
