@@ -47,7 +47,7 @@ PSK_ID = b"a psk"
 PUBLIC = WireFormat.mls_public_message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A group in one epoch, who is in it, and what can be sent there.
 
@@ -104,6 +104,7 @@ def scenes() -> tuple[Scene, ...]:
     )
 
 
+@functools.cache
 def follower(scene: Scene, *, safe: bool) -> PublicGroup:
     """Somebody who follows the group without its secrets."""
     group = scene.party.groups["ann"]

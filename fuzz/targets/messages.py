@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -106,7 +107,7 @@ def deliver(scene: Scene, message: bytes, *, safe: bool) -> None:
     """Give a message to the member and to the follower: both refuse it properly or accept it, and keep what they have."""
     start_over(scene)
     group = scene.victim(safe=safe)
-    before = encode_group(group)
+    before = _stored(scene)
     with unsafe_accept_any_confirmation_tag(enabled=not safe):
         received = refused(lambda: receive(group, message, now=NOW, psks=scene.party.look_up))
     check_unchanged(group, before)
@@ -123,6 +124,12 @@ def deliver(scene: Scene, message: bytes, *, safe: bool) -> None:
             and followed.group.context.tree_hash != received.group.context.tree_hash
         ):
             raise Finding("a member and a follower see two trees")
+
+
+@functools.cache
+def _stored(scene: Scene) -> bytes:
+    """The member's state before any message."""
+    return encode_group(scene.victim(safe=True))
 
 
 @contextmanager
