@@ -24,6 +24,7 @@ from mls_federation.mls import (
     decode_message,
     encode_group,
     export_secret,
+    fixed_padding,
     group_info,
     join,
     join_by_external_commit,
@@ -201,7 +202,9 @@ class _History:
         """A message reaches all."""
         by = self.somebody()
         sent = refused(
-            lambda: send_application_data(self.groups[by], b"hello", padding=self.source.number(9))
+            lambda: send_application_data(
+                self.groups[by], b"hello", padding=fixed_padding(self.source.number(9))
+            )
         )
         if isinstance(sent, RemoteError):
             return  # proposals are pending

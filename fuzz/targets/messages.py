@@ -33,13 +33,12 @@ from mls_federation.mls.framing import (
     SenderDataAAD,
     SenderType,
 )
-from mls_federation.mls.nodes import ParentNode
 from mls_federation.mls.proposal_list import SentProposal, apply_proposals
 from mls_federation.mls.proposals import Proposal
 from mls_federation.mls.protection import authenticate, protect_public, sender_data_key
 from mls_federation.mls.receiving import ApplicationMessage, CommitMessage, ProposalMessage
 from mls_federation.mls.secret_tree import RatchetKind
-from mls_federation.mls.tree_hashes import set_parent_hashes
+from mls_federation.mls.tree_hashes import fill_path
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.forge import send_framed
 from tests.support.pair import NOW
@@ -186,14 +185,11 @@ def _with_parent_hashes(scene: Scene, framed: FramedContent) -> FramedContent:
     steps = tree.filtered_direct_path(committer)
     if len(steps) != len(body.path.nodes):
         return framed
-    for (node, _), new in zip(steps, body.path.nodes, strict=True):
-        tree.set_node(
-            node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=())
-        )
     leaf = body.path.leaf_node
     if not isinstance(leaf.source, bytes):
         return framed
-    leaf = replace_fields(leaf, source=set_parent_hashes(scene.crypto, tree, committer))
+    keys = [new.encryption_key for new in body.path.nodes]
+    leaf = replace_fields(leaf, source=fill_path(scene.crypto, tree, steps, keys))
     path = UpdatePath(leaf_node=leaf, nodes=body.path.nodes)
     return replace_fields(framed, content=replace_fields(body, path=path))
 
