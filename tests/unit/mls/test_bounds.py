@@ -26,7 +26,11 @@ from mls_federation.mls import (
     receive,
     verify_key_package,
 )
-from mls_federation.mls.extensions import Extension, ExtensionType
+from mls_federation.mls.credentials import basic_credential
+from mls_federation.mls.extensions import Extension, ExtensionType, RequiredCapabilities
+from mls_federation.mls.nodes import Capabilities, LeafNode, LeafNodeSource, ParentNode, check_capabilities
+from mls_federation.mls.ratchet_tree import RatchetTree
+from mls_federation.mls.tree_hashes import check_unmerged_leaves, verify_parent_hashes
 from tests.support.forge import forge_commit
 from tests.support.pair import NOW, Party, altered_key_package, new_client
 
@@ -108,3 +112,47 @@ def test_a_bad_proposal_among_many_does_not_have_all_verified_for_each(party: Pa
     assert len(pending.added) == 41
     # Two signatures in each KeyPackage; one proposal at a time it would be 41 * 42, and more.
     assert counting.verified < 2 * 41 * 16
+
+
+def small_leaf() -> LeafNode:
+    """As small as a leaf can be."""
+    return LeafNode(
+        encryption_key=b"",
+        signature_key=b"",
+        credential=basic_credential(b""),
+        capabilities=Capabilities(versions=(), cipher_suites=(), extensions=(), proposals=(), credentials=()),
+        leaf_node_source=LeafNodeSource.commit,
+        source=b"",
+        extensions=(),
+        signature=b"",
+    )
+
+
+def test_a_tree_whose_leaves_are_nearly_all_unmerged_takes_no_time(suite_1: Crypto) -> None:
+    """Whoever sends a Welcome makes up its tree, and leaf signatures are the last that is verified."""
+    leaves = 4096
+    nodes: list[LeafNode | ParentNode | None] = [small_leaf(), None] * leaves
+    nodes[leaves - 1] = ParentNode(
+        encryption_key=b"", parent_hash=b"", unmerged_leaves=tuple(range(1, leaves))
+    )
+    tree = RatchetTree(nodes[:-1])
+    began = time.process_time()
+    check_unmerged_leaves(tree)
+    refused("bad-parent-hash", lambda: verify_parent_hashes(suite_1, tree))
+    # Each leaf for each node it is 4 s.
+    assert time.process_time() - began < 2
+
+
+def test_long_lists_of_required_capabilities_are_read_once(suite_1: Crypto) -> None:
+    required = RequiredCapabilities(
+        extension_types=(ExtensionType.application_id,) * 30_000, proposal_types=(), credential_types=()
+    )
+    extension = Extension(
+        extension_type=ExtensionType.required_capabilities, extension_data=required.encode()
+    )
+    leaf = new_client(suite_1, "ann").key_package().key_package.leaf_node
+    began = time.process_time()
+    for _ in range(1000):  # as for each member of a group
+        check_capabilities(leaf, [extension])
+    # Once for each member it is 5 s.
+    assert time.process_time() - began < 2
