@@ -357,8 +357,6 @@ TREE_RULES = {
     "another key in a parent": ("7.9.2-01",),
     "an unmerged leaf that is none": ("12.4.3.1-09",),
     "an unmerged leaf outside the tree": ("12.4.3.1-09",),
-    "unmerged leaves twice": ("7.1-02",),
-    "unmerged leaves in disorder": ("7.1-02",),
     "an unmerged leaf that a parent between does not have": ("12.4.3.1-10",),
     "an unmerged leaf that was merged": ("7.9.2-01",),
 }

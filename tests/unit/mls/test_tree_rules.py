@@ -127,6 +127,17 @@ def test_unmerged_leaves_that_are_none(party: Party, unmerged: tuple[int, ...]) 
     refused(party, info_of(party, tree), "bad-unmerged-leaves")
 
 
+@pytest.mark.rule("12.4.3.1-09")
+def test_a_blank_leaf_that_is_said_to_be_unmerged(party: Party) -> None:
+    one, other = (party.crypto.generate_key_pair().public_key for _ in range(2))
+    tree = forged_tree(party, [one, other])
+    tree.set_node(node_of(LeafIndex(3)), None)
+    top = tree.parent_at(tree.root)
+    assert top is not None
+    tree.set_node(tree.root, replace(top, unmerged_leaves=(3,)))
+    refused(party, info_of(party, tree), "bad-unmerged-leaves")
+
+
 @pytest.mark.rule("12.4.3-01", "13.5-02")
 @pytest.mark.parametrize("unknown", [0x0A0A, 0x1234, 0xFFFF])
 def test_unknown_extensions_of_a_group_info(party: Party, unknown: int) -> None:
