@@ -13,7 +13,12 @@ import { ed448, gcm, p256, p384, p521, sodium, x448 } from "./vendor/primitives.
  * @typedef {[pub: Uint8Array, message: Uint8Array, signature: Uint8Array]} SignedMessage
  * @typedef {(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array) => Uint8Array} AeadFunction
  * @typedef {{ seal: AeadFunction, open: AeadFunction }} Aead
- * @typedef {{ publicKey(priv: Uint8Array): Uint8Array, shared(priv: Uint8Array, pub: Uint8Array): Uint8Array }} Dh
+ * @typedef {{
+ *   Nsk: number,
+ *   Npk: number,
+ *   publicKey(priv: Uint8Array): Uint8Array,
+ *   shared(priv: Uint8Array, pub: Uint8Array): Uint8Array,
+ * }} Dh
  * @typedef {{
  *   publicKey(priv: Uint8Array): Uint8Array,
  *   sign(priv: Uint8Array, message: Uint8Array): Uint8Array,
@@ -47,6 +52,8 @@ const chacha20Poly1305 = {
 
 /** @type {Dh} */
 const x25519 = {
+  Nsk: 32,
+  Npk: 32,
   publicKey: (priv) => sodium.crypto_scalarmult_base(priv),
   // libsodium refuses an all-zero result, as RFC 9180 §7.1.4 demands.
   shared: (priv, pub) => sodium.crypto_scalarmult(priv, pub),
@@ -54,6 +61,8 @@ const x25519 = {
 
 /** @type {Dh} */
 const x448Dh = {
+  Nsk: 56,
+  Npk: 56,
   publicKey: (priv) => x448.getPublicKey(priv),
   // noble refuses an all-zero result, as RFC 9180 §7.1.4 demands.
   shared: (priv, pub) => x448.getSharedSecret(priv, pub),
@@ -103,10 +112,13 @@ function requireUncompressed(curve, point) {
 
 /**
  * @param {WeierstrassCurve} curve
+ * @param {number} Nsk octets of a private key
  * @returns {Dh}
  */
-function nistDh(curve) {
+function nistDh(curve, Nsk) {
   return {
+    Nsk,
+    Npk: 2 * Nsk + 1,
     publicKey: (priv) => curve.getPublicKey(priv, false),
     shared(priv, pub) {
       requireUncompressed(curve, pub);
@@ -140,9 +152,9 @@ const AEADS = {
 };
 /** @type {Record<string, Dh>} */
 const KEMS = {
-  DHKEM_P256_HKDF_SHA256: nistDh(p256),
-  DHKEM_P384_HKDF_SHA384: nistDh(p384),
-  DHKEM_P521_HKDF_SHA512: nistDh(p521),
+  DHKEM_P256_HKDF_SHA256: nistDh(p256, 32),
+  DHKEM_P384_HKDF_SHA384: nistDh(p384, 48),
+  DHKEM_P521_HKDF_SHA512: nistDh(p521, 66),
   DHKEM_X25519_HKDF_SHA256: x25519,
   DHKEM_X448_HKDF_SHA512: x448Dh,
 };
@@ -154,6 +166,32 @@ const SIGNATURE_SCHEMES = {
   ecdsa_secp384r1_sha384: ecdsa(p384),
   ecdsa_secp521r1_sha512: ecdsa(p521),
 };
+
+/**
+ * Many key agreements in one call.
+ *
+ * @param {Dh} dh
+ * @param {Uint8Array} privs private keys, one behind the other
+ * @param {Uint8Array} pubs as many public keys of peers
+ * @returns {Uint8Array} for each pair the public key of the private one, and the shared secret
+ */
+function encapsulateAll(dh, privs, pubs) {
+  const { Nsk, Npk } = dh;
+  const count = privs.length / Nsk;
+  /** @type {Uint8Array[]} */
+  const agreed = [];
+  for (let index = 0; index < count; index += 1) {
+    const priv = privs.subarray(index * Nsk, (index + 1) * Nsk);
+    agreed.push(dh.publicKey(priv), dh.shared(priv, pubs.subarray(index * Npk, (index + 1) * Npk)));
+  }
+  const octets = new Uint8Array(agreed.reduce((total, part) => total + part.length, 0));
+  let at = 0;
+  for (const part of agreed) {
+    octets.set(part, at);
+    at += part.length;
+  }
+  return octets;
+}
 
 /**
  * @template T
@@ -178,6 +216,7 @@ function orUndefined(operation) {
  *   aeadOpen(aead: string, ...args: Parameters<AeadFunction>): OctetsOrFault,
  *   dhPublicKey(kem: string, priv: Uint8Array): OctetsOrFault,
  *   dh(kem: string, priv: Uint8Array, pub: Uint8Array): OctetsOrFault,
+ *   encapsulateAll(kem: string, privs: Uint8Array, pubs: Uint8Array): OctetsOrFault,
  *   signaturePublicKey(scheme: string, priv: Uint8Array): OctetsOrFault,
  *   sign(scheme: string, priv: Uint8Array, message: Uint8Array): OctetsOrFault,
  *   verifyAll(scheme: string, messages: SignedMessage[]): boolean | undefined,
@@ -190,6 +229,7 @@ export async function loadPrimitives() {
     aeadOpen: (aead, key, nonce, aad, text) => orUndefined(() => AEADS[aead].open(key, nonce, aad, text)),
     dhPublicKey: (kem, priv) => orUndefined(() => KEMS[kem].publicKey(priv)),
     dh: (kem, priv, pub) => orUndefined(() => KEMS[kem].shared(priv, pub)),
+    encapsulateAll: (kem, privs, pubs) => orUndefined(() => encapsulateAll(KEMS[kem], privs, pubs)),
     signaturePublicKey: (scheme, priv) => orUndefined(() => SIGNATURE_SCHEMES[scheme].publicKey(priv)),
     sign: (scheme, priv, message) => orUndefined(() => SIGNATURE_SCHEMES[scheme].sign(priv, message)),
     verifyAll: (scheme, messages) =>

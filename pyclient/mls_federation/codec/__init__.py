@@ -1,6 +1,6 @@
 """The presentation language in which MLS describes its structs (RFC 9420 §2.1, RFC 8446 §3): declared once, strictly decoded."""
 
-from .struct import Struct, given, implicit, replace, select
+from .struct import Struct, given, implicit, replace, select, without_signature
 from .types import (
     ClosedEnum8,
     Fixed,
@@ -15,6 +15,7 @@ from .types import (
     uint32,
     uint64,
 )
+from .varint import prefixed
 from .vectors import decode_vector, encode_vector
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "given",
     "implicit",
     "opaque",
+    "prefixed",
     "replace",
     "select",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "without_signature",
 ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DecodeError, UsageError
+from .lazy import LazyVector, uniform_size
 from .types import ClosedEnum8, Fixed, Length, OpenEnum16, OptionalValue, Rest, UInt, VariableLength
 from .varint import InvalidLength, prefixed, read_length
 
@@ -247,12 +248,37 @@ class _Writer:
             self.line(depth, f"_p = {end}")
             return
         (element, _) = typing.get_args(inner)
+        opaques = self.flat(element)
+        if opaques:
+            self.names["_uniform_size"], self.names["_LazyVector"] = uniform_size, LazyVector
+            self.line(depth, f"_size = _uniform_size(_b, _p, {end}, {opaques}) if _p < {end} else None")
+            self.line(depth, "if _size:")
+            name = self.name_of(element)
+            self.line(depth + 1, f"{target} = _LazyVector(_b, _p, {end}, _size, {name})")
+            self.line(depth + 1, f"_p = {end}")
+            self.line(depth, "else:")
+            depth += 1
         self.line(depth, f"{items} = []")
         self.line(depth, f"while _p < {end}:")
         self.read(depth + 1, element, item)
         self.line(depth + 1, f"{items}.append({item})")
         self.line(depth, f"if _p != {end}: raise _Invalid('an element crosses the end of its vector')")
         self.line(depth, f"{target} = tuple({items})")
+
+    def flat(self, hint: Any) -> int:
+        """Of how many `opaque<V>`s a struct consists; 0 if there is anything else in it."""
+        if not (isinstance(hint, type) and issubclass(hint, self.base)):
+            return 0
+        fields, specs = hint._fields, hint._specs  # type: ignore[attr-defined]
+        hints = typing.get_type_hints(hint, include_extras=True)
+        total = 0
+        for name in fields:
+            inner, layout = (None, None) if name in specs else _split(hints[name])
+            opaques = int(isinstance(layout, VariableLength)) if inner is bytes else self.flat(inner)
+            if not opaques:
+                return 0
+            total += opaques
+        return total
 
     def read_select(self, depth: int, name: str, spec: SelectSpec) -> None:
         self.line(depth, f"_d = {spec.on}")

@@ -24,6 +24,7 @@ from .generator import (
     SelectSpec,
     generate,
 )
+from .varint import prefixed
 
 S = TypeVar("S", bound="Struct")
 
@@ -145,6 +146,19 @@ class Struct(metaclass=_StructMeta):
 def replace(value: S, **changes: Any) -> S:
     """A copy of `value` with some fields changed."""
     return type(value)(**{name: getattr(value, name) for name in value._fields} | changes)
+
+
+def without_signature(value: Struct) -> bytes:
+    """The octets of a struct that ends with its signature, up to there.
+
+    The TBS structs of RFC 9420 repeat all fields but the last, so they begin, or are, these octets: nothing needs to be
+    encoded a second time.
+
+    Args:
+        value: its last field is `signature: opaque`.
+    """
+    octets = value.encode()
+    return octets[: len(octets) - len(prefixed(value.signature))]  # type: ignore[attr-defined]
 
 
 def _compile(cls: type[Struct]) -> None:

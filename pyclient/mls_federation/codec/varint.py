@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 MAX_LENGTH = (1 << 30) - 1
+# Most vectors are keys, hashes and tags: their lengths are one octet.
+_SHORTEST = [bytes([length]) for length in range(64)]
 
 
 class InvalidLength(ValueError):
@@ -50,4 +52,5 @@ def write_length(length: int) -> bytes:
 
 def prefixed(data: bytes) -> bytes:
     """`data` as `opaque data<V>`."""
-    return write_length(len(data)) + data
+    length = len(data)
+    return _SHORTEST[length] + data if length < 64 else write_length(length) + data

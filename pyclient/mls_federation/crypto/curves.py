@@ -1,4 +1,4 @@
-"""Scalars of the NIST curves: which octets are private keys, and how random octets become one."""
+"""Which octets are keys of the curves: scalars of the NIST curves, and the points of the others that no key may be."""
 
 from __future__ import annotations
 
@@ -25,6 +25,35 @@ SIGNATURE_ORDERS = {
     SignatureScheme.ecdsa_secp384r1_sha384: _P384_ORDER,
     SignatureScheme.ecdsa_secp521r1_sha512: _P521_ORDER,
 }
+_P25519 = 2**255 - 19
+_P448 = 2**448 - 2**224 - 1
+# The u-coordinates of points of small order, on each curve and on its twist (RFC 7748 §6; those of order 8 are Bernstein's).
+# With these and no others, and whatever the private key, the shared secret is all zeros.
+_SMALL_ORDER_25519 = frozenset(
+    {
+        0,
+        1,
+        0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+        0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+        _P25519 - 1,
+    }
+)
+_SMALL_ORDER_448 = frozenset({0, 1, _P448 - 1})
+
+
+def is_montgomery_key(kem: KEM, public_key: bytes) -> bool:
+    """Whether the octets are a public key of X25519 or X448 with which a shared secret is not all zeros.
+
+    Cheaper than to compute one: whether it would be zero does not depend on the private key, which is a multiple of the
+    cofactor (RFC 7748 §5), and what is no point of the curve is one of its twist.
+    """
+    if len(public_key) != kem.Npk:
+        return False
+    u = int.from_bytes(public_key, "little")
+    if kem == KEM.DHKEM_X25519_HKDF_SHA256:
+        # RFC 7748 §5: the most significant bit of X25519's last octet is not looked at.
+        return (u & (1 << 255) - 1) % _P25519 not in _SMALL_ORDER_25519
+    return u % _P448 not in _SMALL_ORDER_448
 
 
 def scalar_size(order: int) -> int:

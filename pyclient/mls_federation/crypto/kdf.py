@@ -7,10 +7,13 @@ import hmac
 
 from ..errors import UsageError
 
+# `hashlib.new` looks its algorithm up anew each time.
+_HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
 
 def digest(hash_name: str, data: bytes) -> bytes:
     """The hash of `data`; `hash_name` is `sha256`, `sha384` or `sha512`."""
-    return hashlib.new(hash_name, data).digest()
+    return _HASHES[hash_name](data).digest()
 
 
 def mac(hash_name: str, key: bytes, data: bytes) -> bytes:

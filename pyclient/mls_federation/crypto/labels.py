@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from ..codec import Struct, opaque, uint16
-from ..errors import UsageError
+from ..codec import Struct, opaque, prefixed, uint16
+from ..errors import UsageError, ValidationError
 from . import hpke, kdf
-from .curves import SIGNATURE_ORDERS, candidate, scalar_size
+from .curves import KEM_ORDERS, SIGNATURE_ORDERS, candidate, is_montgomery_key, scalar_size
 from .provider import CryptoProvider, SignedMessage
 from .suites import SignatureScheme, SuiteParameters, parameters
 
@@ -98,7 +100,10 @@ class Crypto:
         Raises:
             UsageError: `length` does not fit a uint16, or the KDF cannot give that much.
         """
-        info = KDFLabel(length=length, label=_PREFIX + _ascii(label), context=context).encode()
+        if not 0 <= length <= 0xFFFF:
+            raise UsageError(f"a KDFLabel cannot ask for {length} octets")
+        # The octets of a KDFLabel: every message takes five of these, so no struct is built for them.
+        info = length.to_bytes(2, "big") + _prefixed_label(label) + prefixed(context)
         return kdf.expand(self.suite.hash, secret, info, length)
 
     def derive_secret(self, secret: bytes, label: str) -> bytes:
@@ -145,9 +150,24 @@ class Crypto:
         Raises:
             ValidationError: code `invalid-public-key`.
         """
-        info = EncryptContext(label=_PREFIX + _ascii(label), context=context).encode()
-        kem_output, ciphertext = hpke.seal(self.provider, self.suite, public_key, info, b"", plaintext)
-        return HPKECiphertext(kem_output=kem_output, ciphertext=ciphertext)
+        return self.encrypt_all_with_label(label, context, [(public_key, plaintext)])[0]
+
+    def encrypt_all_with_label(
+        self, label: str, context: bytes, messages: Sequence[tuple[bytes, bytes]]
+    ) -> list[HPKECiphertext]:
+        """EncryptWithLabel for many, with one label and context.
+
+        Args:
+            messages: for each a public key, and the plaintext.
+
+        Raises:
+            ValidationError: code `invalid-public-key`: one of the keys is none.
+        """
+        info = _prefixed_label(label) + prefixed(context)  # an EncryptContext
+        return [
+            HPKECiphertext(kem_output=kem_output, ciphertext=ciphertext)
+            for kem_output, ciphertext in hpke.seal_all(self.provider, self.suite, info, b"", messages)
+        ]
 
     def decrypt_with_label(
         self, key_pair: hpke.KeyPair, label: str, context: bytes, ciphertext: HPKECiphertext
@@ -158,7 +178,7 @@ class Crypto:
             VerificationError: it does not authenticate.
             ValidationError: code `invalid-public-key`: the encapsulated key is none.
         """
-        info = EncryptContext(label=_PREFIX + _ascii(label), context=context).encode()
+        info = _prefixed_label(label) + prefixed(context)  # an EncryptContext
         return hpke.open_(
             self.provider, self.suite, ciphertext.kem_output, key_pair, info, b"", ciphertext.ciphertext
         )
@@ -189,8 +209,12 @@ class Crypto:
         Raises:
             ValidationError: code `invalid-public-key`.
         """
-        # What comes out is not used, so any private key does; this one is valid for every KEM.
-        self.provider.dh(self.suite.kem, b"\x01" * self.suite.kem.Nsk, public_key)
+        kem = self.suite.kem
+        if kem in KEM_ORDERS:
+            # What comes out is not used, so any private key does; this one is valid for every KEM.
+            self.provider.dh(kem, b"\x01" * kem.Nsk, public_key)
+        elif not is_montgomery_key(kem, public_key):
+            raise ValidationError("a public key that no secret can be shared with", code="invalid-public-key")
 
     def generate_signature_key(self) -> hpke.KeyPair:
         """A fresh signature key pair of the suite's scheme."""
@@ -207,8 +231,8 @@ def crypto(provider: CryptoProvider, cipher_suite: int) -> Crypto:
 
 
 def sign_content(label: str, content: bytes) -> bytes:
-    """The octets that SignWithLabel signs."""
-    return SignContent(label=_PREFIX + _ascii(label), content=content).encode()
+    """The octets that SignWithLabel signs: a SignContent."""
+    return _prefixed_label(label) + prefixed(content)
 
 
 def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) -> hpke.KeyPair:
@@ -231,6 +255,11 @@ def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) ->
     return hpke.KeyPair(
         private_key=private_key, public_key=provider.signature_public_key(scheme, private_key)
     )
+
+
+@lru_cache(maxsize=256)
+def _prefixed_label(label: str) -> bytes:
+    return prefixed(_PREFIX + _ascii(label))
 
 
 def _ascii(label: str) -> bytes:

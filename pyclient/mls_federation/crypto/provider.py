@@ -78,6 +78,24 @@ class CryptoProvider(Protocol):
         """
         ...
 
+    def encapsulate_all(
+        self, kem: KEM, private_keys: Sequence[bytes], public_keys: Sequence[bytes]
+    ) -> list[tuple[bytes, bytes]]:
+        """The key agreements of many encapsulations in one call (Encap, RFC 9180 §4.1).
+
+        Args:
+            private_keys: the sender's ephemeral keys.
+            public_keys: the receivers', as many.
+
+        Returns:
+            For each pair the ephemeral public key (`enc`), and the shared secret of `dh`.
+
+        Raises:
+            ValidationError: code `invalid-public-key`: as `dh`, for any of them.
+            UsageError: a private key is none of this curve.
+        """
+        ...
+
     def signature_public_key(self, scheme: SignatureScheme, private_key: bytes) -> bytes:
         """The public key of a signature private key.
 

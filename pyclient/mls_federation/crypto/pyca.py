@@ -87,9 +87,26 @@ class PycaProvider:
                     peer = ec.EllipticCurvePublicKey.from_encoded_point(_KEM_CURVES[kem], public_key)
                     return _scalar(_KEM_CURVES[kem], private_key).exchange(ec.ECDH(), peer)
         except ValueError:
-            raise ValidationError(
-                "the peer's public key is no usable point of the curve", code="invalid-public-key"
-            ) from None
+            raise _invalid_public_key() from None
+
+    def encapsulate_all(
+        self, kem: KEM, private_keys: Sequence[bytes], public_keys: Sequence[bytes]
+    ) -> list[tuple[bytes, bytes]]:
+        if kem is not KEM.DHKEM_X25519_HKDF_SHA256:
+            return [
+                (self.dh_public_key(kem, own), self.dh(kem, own, peer))
+                for own, peer in zip(private_keys, public_keys, strict=True)
+            ]
+        # OpenSSL computes the public key when it loads a private one: so that it does it once.
+        agreed = []
+        for private_key, public_key in zip(private_keys, public_keys, strict=True):
+            own = x25519.X25519PrivateKey.from_private_bytes(_sized(kem, private_key))
+            try:
+                shared = own.exchange(x25519.X25519PublicKey.from_public_bytes(public_key))
+            except ValueError:
+                raise _invalid_public_key() from None
+            agreed.append((own.public_key().public_bytes_raw(), shared))
+        return agreed
 
     def signature_public_key(self, scheme: SignatureScheme, private_key: bytes) -> bytes:
         if scheme in _ECDSA:
@@ -123,6 +140,10 @@ class PycaProvider:
     def verify_all(self, scheme: SignatureScheme, messages: Sequence[SignedMessage]) -> None:
         for signed in messages:
             self.verify(scheme, signed.public_key, signed.message, signed.signature)
+
+
+def _invalid_public_key() -> ValidationError:
+    return ValidationError("the peer's public key is no usable point of the curve", code="invalid-public-key")
 
 
 def _cipher(aead: AEAD, key: bytes, nonce: bytes) -> AESGCM | ChaCha20Poly1305:

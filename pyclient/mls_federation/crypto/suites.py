@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from ..codec import OpenEnum16
 from ..errors import UnsupportedError
@@ -102,17 +103,19 @@ class SuiteParameters:
     aead: AEAD
     signature_scheme: SignatureScheme
 
-    @property
+    # Cached: each derived secret asks for these three.
+
+    @cached_property
     def hash(self) -> str:
         """The suite's hash function, as `hashlib` names it."""
         return self.kdf.hash
 
-    @property
+    @cached_property
     def Nh(self) -> int:  # noqa: N802
         """Octets of the hash and of every secret of the key schedule."""
         return self.kdf.Nh
 
-    @property
+    @cached_property
     def hpke_suite_id(self) -> bytes:
         """The `suite_id` of RFC 9180 §5.1."""
         return b"HPKE" + b"".join(part.to_bytes(2, "big") for part in (self.kem, self.kdf, self.aead))

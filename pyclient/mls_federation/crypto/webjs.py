@@ -31,6 +31,7 @@ class JsPrimitives(Protocol):
     def aeadOpen(self, aead: str, key: Any, nonce: Any, aad: Any, text: Any) -> JsOctets | None: ...  # noqa: N802
     def dhPublicKey(self, kem: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
     def dh(self, kem: str, priv: Any, pub: Any) -> JsOctets | None: ...
+    def encapsulateAll(self, kem: str, privs: Any, pubs: Any) -> JsOctets | None: ...  # noqa: N802
     def signaturePublicKey(self, scheme: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
     def sign(self, scheme: str, priv: Any, message: Any) -> JsOctets | None: ...
     def verifyAll(self, scheme: str, messages: Any) -> bool | None: ...  # noqa: N802
@@ -94,10 +95,26 @@ class WebJSProvider:
         js = self._to_js
         shared = self._primitives.dh(kem.name, js(_kem_private(kem, private_key)), js(public_key))
         if shared is None:
-            raise ValidationError(
-                "the peer's public key is no usable point of the curve", code="invalid-public-key"
-            )
+            raise _invalid_public_key()
         return shared.to_bytes()
+
+    def encapsulate_all(
+        self, kem: KEM, private_keys: Sequence[bytes], public_keys: Sequence[bytes]
+    ) -> list[tuple[bytes, bytes]]:
+        checked = b"".join([_kem_private(kem, private_key) for private_key in private_keys])
+        if any(len(public_key) != kem.Npk for public_key in public_keys):
+            raise _invalid_public_key()
+        # One crossing into JavaScript: a copy of a few long arrays costs much less than many calls.
+        js = self._to_js
+        agreed = self._primitives.encapsulateAll(kem.name, js(checked), js(b"".join(public_keys)))
+        if agreed is None:
+            raise _invalid_public_key()
+        octets = agreed.to_bytes()
+        size = len(octets) // max(1, len(private_keys))
+        return [
+            (octets[at : at + kem.Npk], octets[at + kem.Npk : at + size])
+            for at in range(0, len(octets), size or 1)
+        ]
 
     def signature_public_key(self, scheme: SignatureScheme, private_key: bytes) -> bytes:
         checked = _signature_private(scheme, private_key)
@@ -121,6 +138,10 @@ class WebJSProvider:
         arguments = [[signed.public_key, signed.message, signed.signature] for signed in messages]
         if self._primitives.verifyAll(SignatureScheme(scheme).name, self._to_js(arguments)) is not True:
             raise VerificationError("the signature is not valid", code="bad-signature")
+
+
+def _invalid_public_key() -> ValidationError:
+    return ValidationError("the peer's public key is no usable point of the curve", code="invalid-public-key")
 
 
 def _check_aead(aead: AEAD, key: bytes, nonce: bytes) -> None:

@@ -38,7 +38,7 @@ class ProposalOrRef(Struct):
     )
 
 
-class Commit(Struct):
+class Commit(Struct, keep_octets=True):
     """Applies proposals and begins a new epoch."""
 
     proposals: Vec[ProposalOrRef]

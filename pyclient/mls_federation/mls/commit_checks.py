@@ -19,7 +19,6 @@ from .proposal_list import (
     Applied,
     SentProposal,
     apply_proposals,
-    check_members,
     check_replacement,
     path_required,
 )
@@ -124,7 +123,7 @@ def _check_path(
     applied: Applied,
     policy: LeafPolicy,
 ) -> None:
-    """The checks of an update path before it is merged."""
+    """The checks of an update path before it is merged; its leaf is put into the tree."""
     crypto, leaf = view.crypto, path.leaf_node
     replaced = [view.tree.member(member)] if member is not None else [old for _, old in applied.removed]
     check_replacement(replaced, leaf, LeafNodeSource.commit)
@@ -132,12 +131,12 @@ def _check_path(
     check_capabilities(leaf, applied.extensions)
     crypto.verify_all([signed_leaf(leaf, view.context.group_id, committer)])
     new_keys = [leaf.encryption_key, *(node.encryption_key for node in path.nodes)]
-    if len(set(new_keys)) != len(new_keys) or not applied.tree.encryption_keys().isdisjoint(new_keys):
+    in_use = applied.tree.index.encryption_keys
+    if len(set(new_keys)) != len(new_keys) or any(public_key in in_use for public_key in new_keys):
         raise ValidationError(
             "an update path with a key that is in use", code="duplicate-encryption-key", section="12.4.2"
         )
     for public_key in new_keys:
         crypto.check_public_key(public_key)
-    renewed = applied.tree.copy()
-    renewed.set_node(node_of(committer), leaf)
-    check_members(renewed)
+    applied.tree.set_node(node_of(committer), leaf)
+    applied.tree.index.check()

@@ -333,7 +333,7 @@ def _welcome(
 ) -> bytes:
     """The Welcome for all who were added (§12.4.3.1)."""
     encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after))
-    secrets = []
+    messages = []
     for index, package in applied.added:
         path_secret = None
         if path is not None:
@@ -341,14 +341,17 @@ def _welcome(
         group_secrets = GroupSecrets(
             joiner_secret=reached.joiner_secret, path_secret=path_secret, psks=applied.psks
         )
-        sealed = crypto.encrypt_with_label(
-            package.init_key, "Welcome", encrypted_info, group_secrets.encode()
-        )
-        secrets.append(
-            EncryptedGroupSecrets(new_member=key_package_ref(crypto, package), encrypted_group_secrets=sealed)
-        )
+        messages.append((package.init_key, group_secrets.encode()))
+    sealed = crypto.encrypt_all_with_label("Welcome", encrypted_info, messages)
     welcome = Welcome(
-        cipher_suite=crypto.suite.cipher_suite, secrets=tuple(secrets), encrypted_group_info=encrypted_info
+        cipher_suite=crypto.suite.cipher_suite,
+        secrets=tuple(
+            EncryptedGroupSecrets(
+                new_member=key_package_ref(crypto, package), encrypted_group_secrets=ciphertext
+            )
+            for (_, package), ciphertext in zip(applied.added, sealed, strict=True)
+        ),
+        encrypted_group_info=encrypted_info,
     )
     return mls_message(welcome).encode()
 

@@ -16,7 +16,7 @@ from .group_context import GroupContext
 from .key_schedule import EpochSecrets
 from .proposals import ReInit
 from .psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
-from .ratchet_tree import RatchetTree
+from .ratchet_tree import MemberSignatureKeys, RatchetTree
 from .secret_tree import secret_tree
 from .transcript import confirmed_transcript_hash, interim_transcript_hash
 from .tree_hashes import tree_hash
@@ -185,7 +185,7 @@ def enter(
             init_secret=b"",
         ),
         secret_tree=group.secret_tree,
-        signature_keys={index: leaf.signature_key for index, leaf in group.tree.members()},
+        signature_keys=MemberSignatureKeys(group.tree),
     )
     after = begin(
         group.crypto,

@@ -27,7 +27,7 @@ from .framing import (
 from .joining import verified_tree
 from .key_package import OwnKeyPackage
 from .nodes import LeafNodeSource, check_capabilities, check_leaf_node
-from .proposal_list import SentProposal, apply_proposals, check_members, check_replacement
+from .proposal_list import SentProposal, apply_proposals, check_replacement
 from .proposals import Add, ExternalInit, PreSharedKey, Proposal, Remove, proposal
 from .psk import PreSharedKeyID
 from .ratchet_tree import RatchetTree
@@ -90,7 +90,7 @@ def join_by_external_commit(
     applied.tree.set_node(node_of(index), leaf)
     path = renew_path(crypto, applied.tree, index, leaf, own.signature_key, context.group_id)
     check_replacement([old for _, old in applied.removed], path.leaf_node, LeafNodeSource.commit)
-    check_members(applied.tree)
+    applied.tree.index.check()
     provisional = provisional_context(crypto, context, applied.tree, applied.extensions)
     update_path = encrypt_path(crypto, applied.tree, index, path, provisional.encode(), frozenset())
 

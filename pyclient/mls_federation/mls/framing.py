@@ -73,7 +73,7 @@ AnyContent: TypeAlias = bytes | Proposal | Commit
 _CONTENT = {ContentType.application: opaque, ContentType.proposal: Proposal, ContentType.commit: Commit}
 
 
-class FramedContent(Struct):
+class FramedContent(Struct, keep_octets=True):
     """A message before it is protected."""
 
     group_id: opaque

@@ -8,7 +8,7 @@ from .extensions import Extension
 from .nodes import ProtocolVersion
 
 
-class GroupContext(Struct):
+class GroupContext(Struct, keep_octets=True):
     """The state of a group that every key and signature is bound to."""
 
     version: ProtocolVersion

@@ -15,7 +15,6 @@ from .group import Group
 from .group_context import GroupContext
 from .key_package import OwnKeyPackage, key_package_ref
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node, signed_leaf
-from .proposal_list import check_members
 from .psk import ResumptionPSK, ResumptionPSKUsage, check_psk_ids
 from .ratchet_tree import RatchetTree, decode_tree
 from .resumption import check_resumed
@@ -176,7 +175,7 @@ def verify_tree(crypto: Crypto, tree: RatchetTree, context: GroupContext, policy
     for _, leaf in members:
         check_leaf_node(leaf, context.cipher_suite, policy)
         check_capabilities(leaf, context.extensions)
-    check_members(tree)
+    tree.index.check()
     crypto.verify_all([signed_leaf(leaf, context.group_id, index) for index, leaf in members])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..codec import Struct, Vec, opaque, replace
+from ..codec import Struct, Vec, opaque, replace, without_signature
 from ..crypto import CipherSuite, Crypto, KeyPair, sign_content
 from ..crypto.provider import SignedMessage
 from ..errors import UnsupportedError, ValidationError
@@ -58,14 +58,8 @@ class OwnKeyPackage:
 
 
 def key_package_tbs(package: KeyPackage) -> bytes:
-    """The octets that the package's signature covers."""
-    return KeyPackageTBS(
-        version=package.version,
-        cipher_suite=package.cipher_suite,
-        init_key=package.init_key,
-        leaf_node=package.leaf_node,
-        extensions=package.extensions,
-    ).encode()
+    """The KeyPackageTBS that the package's signature covers."""
+    return without_signature(package)
 
 
 def key_package_ref(crypto: Crypto, package: KeyPackage) -> bytes:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..codec import ClosedEnum8, OpenEnum16, Struct, Vec, opaque, replace, select, uint32, uint64
+from ..codec import (
+    ClosedEnum8,
+    OpenEnum16,
+    Struct,
+    Vec,
+    opaque,
+    replace,
+    select,
+    uint32,
+    uint64,
+    without_signature,
+)
 from ..crypto import CipherSuite, Crypto, KeyPair, SignedMessage, sign_content
 from ..errors import ValidationError
 from .authentication import LeafPolicy
@@ -122,18 +133,11 @@ class Node(Struct):
 
 
 def leaf_node_tbs(leaf: LeafNode, group_id: bytes, leaf_index: LeafIndex) -> bytes:
-    """The octets that the leaf's signature covers. Group and index count only for leaves that are in a group."""
-    in_group = leaf.leaf_node_source != LeafNodeSource.key_package
-    return LeafNodeTBS(
-        encryption_key=leaf.encryption_key,
-        signature_key=leaf.signature_key,
-        credential=leaf.credential,
-        capabilities=leaf.capabilities,
-        leaf_node_source=leaf.leaf_node_source,
-        source=leaf.source,
-        extensions=leaf.extensions,
-        position=LeafNodePosition(group_id=group_id, leaf_index=leaf_index) if in_group else None,
-    ).encode()
+    """The LeafNodeTBS that the leaf's signature covers. Group and index count only for leaves that are in a group."""
+    unsigned = without_signature(leaf)
+    if leaf.leaf_node_source == LeafNodeSource.key_package:
+        return unsigned
+    return unsigned + LeafNodePosition(group_id=group_id, leaf_index=leaf_index).encode()
 
 
 def sign_leaf_node(

@@ -130,7 +130,7 @@ def apply_proposals(
     for leaf in (leaf for _, leaf in after.members()) if everybody else changed:
         check_capabilities(leaf, extensions)
     if changed:
-        check_members(after)
+        after.index.check()
     return Applied(
         tree=after,
         extensions=extensions,
@@ -141,31 +141,6 @@ def apply_proposals(
         external_init=next((init.kem_output for init in _of(ExternalInit, proposals)), None),
         reinit=next(iter(_of(ReInit, proposals)), None),
     )
-
-
-def check_members(tree: RatchetTree) -> None:
-    """§7.3: keys are unique in the tree, and each member knows the credential types of all.
-
-    Raises:
-        ValidationError: code `duplicate-signature-key`, `duplicate-encryption-key`, `unsupported-credential`.
-    """
-    leaves = [leaf for _, leaf in tree.members()]
-    if len({leaf.signature_key for leaf in leaves}) != len(leaves):
-        raise ValidationError(
-            "two members have one signature key", code="duplicate-signature-key", section="7.3"
-        )
-    nodes = [node for node in tree.nodes if node is not None]
-    if len({node.encryption_key for node in nodes}) != len(nodes):
-        raise ValidationError(
-            "two nodes have one encryption key", code="duplicate-encryption-key", section="7.3"
-        )
-    in_use = {leaf.credential.credential_type for leaf in leaves}
-    if any(not in_use.issubset(leaf.capabilities.credentials) for leaf in leaves):
-        raise ValidationError(
-            "a member does not support a credential type that another uses",
-            code="unsupported-credential",
-            section="7.3",
-        )
 
 
 def check_replacement(replaced: Sequence[LeafNode], new: LeafNode, source: LeafNodeSource) -> None:

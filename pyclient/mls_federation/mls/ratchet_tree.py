@@ -2,17 +2,19 @@
 
 A `RatchetTree` is changed in place while one operation is at work on its own copy; a tree that a group's state holds is
 never changed. Tree hashes are kept with the nodes, and a change forgets only those from the changed node to the root, so
-the next hash costs O(log n) instead of O(n).
+the next hash costs O(log n) instead of O(n); likewise the index of what its members have in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ..codec import Opt, Struct, Vec, replace
 from ..errors import UsageError, ValidationError
 from .nodes import LeafNode, Node, NodeType, ParentNode
+from .tree_index import TreeIndex
 from .tree_math import (
     LeafIndex,
     NodeIndex,
@@ -20,11 +22,9 @@ from .tree_math import (
     direct_path,
     is_in_subtree,
     leaf_of,
-    left,
     level,
     node_of,
     node_width,
-    right,
     root,
 )
 
@@ -45,15 +45,32 @@ class RatchetTree:
         hashes: the tree hash of each node's subtree; None where it is not known. Kept by `tree_hashes`.
     """
 
-    __slots__ = ("hashes", "nodes")
+    __slots__ = ("_first_blank", "_index", "_index_is_shared", "hashes", "nodes")
 
     def __init__(self, nodes: list[AnyNode | None], hashes: list[bytes | None] | None = None) -> None:
         self.nodes = nodes
         self.hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
+        self._index: TreeIndex | None = None
+        self._index_is_shared = False
+        self._first_blank = 0  # no leaf before this one is blank
 
     def copy(self) -> RatchetTree:
         """A tree that can be changed without changing this one. Nodes are immutable, so they are shared."""
-        return RatchetTree(self.nodes.copy(), self.hashes.copy())
+        other = RatchetTree(self.nodes.copy(), self.hashes.copy())
+        other._first_blank = self._first_blank
+        other._index = self._index
+        other._index_is_shared = self._index_is_shared = self._index is not None
+        return other
+
+    @property
+    def index(self) -> TreeIndex:
+        """What the members have in common. Made when it is first asked for, then kept in step."""
+        if self._index is None:
+            self._index = TreeIndex()
+            for node in self.nodes:
+                if node is not None:
+                    self._index.add(node)
+        return self._index
 
     def __repr__(self) -> str:
         return f"RatchetTree({sum(1 for _ in self.members())} members, {self.leaf_count} leaves)"
@@ -103,13 +120,29 @@ class RatchetTree:
 
     def set_node(self, node: NodeIndex, value: AnyNode | None) -> None:
         """Put a node into its place, or blank it."""
-        self.nodes[node] = value
+        self._put(node, value)
         self.forget_hashes(node)
+
+    def _put(self, node: NodeIndex, value: AnyNode | None) -> None:
+        """Every change of `nodes` comes here, for the index's sake."""
+        old = self.nodes[node]
+        if self._index is not None and old is not value:
+            if self._index_is_shared:
+                self._index, self._index_is_shared = self._index.copy(), False
+            if old is not None:
+                self._index.remove(old)
+            if value is not None:
+                self._index.add(value)
+        self.nodes[node] = value
+        if value is None and node < 2 * self._first_blank:
+            self._first_blank = node // 2
 
     def forget_hashes(self, node: NodeIndex) -> None:
         """Forget the tree hashes that depend on a node: its own and its ancestors'."""
         self.hashes[node] = None
         for above in direct_path(node, self.leaf_count):
+            if self.hashes[above] is None:
+                break  # a hash is known only if those below it are
             self.hashes[above] = None
 
     # -- changes that proposals make (§12.1, §7.7)
@@ -120,17 +153,20 @@ class RatchetTree:
         for above in direct_path(node_of(index), self.leaf_count):
             parent = self.parent_at(above)
             if parent is not None:
-                unmerged = (*parent.unmerged_leaves, index)
-                self.nodes[above] = replace(parent, unmerged_leaves=tuple(sorted(unmerged)))
+                unmerged = [*parent.unmerged_leaves]
+                insort(unmerged, index)
+                self._put(above, replace(parent, unmerged_leaves=tuple(unmerged)))
         self.set_node(node_of(index), leaf)
         return index
 
     def leftmost_blank_leaf(self) -> LeafIndex:
         """The leftmost blank leaf; the tree is extended if it has none (§7.7)."""
-        for place in range(0, len(self.nodes), 2):
+        for place in range(2 * self._first_blank, len(self.nodes), 2):
             if self.nodes[place] is None:
+                self._first_blank = place // 2
                 return leaf_of(NodeIndex(place))
         first_new = LeafIndex(self.leaf_count)
+        self._first_blank = first_new
         added = node_width(2 * self.leaf_count) - len(self.nodes)
         self.nodes.extend([None] * added)
         self.hashes.extend([None] * added)
@@ -149,27 +185,48 @@ class RatchetTree:
             self.nodes[place] is None for place in range(len(self.nodes) // 2 + 1, len(self.nodes), 2)
         ):
             kept = node_width(self.leaf_count // 2)
+            for place in range(kept, len(self.nodes)):
+                self._put(NodeIndex(place), None)
             del self.nodes[kept:]
             del self.hashes[kept:]
 
     def blank_direct_path(self, index: LeafIndex) -> None:
         """Blank all ancestors of a leaf."""
         for above in direct_path(node_of(index), self.leaf_count):
-            self.nodes[above] = None
+            self._put(above, None)
             self.hashes[above] = None
 
     # -- what is derived from it
 
     def resolution(self, node: NodeIndex) -> list[NodeIndex]:
         """The non-blank nodes that together cover a subtree (§4.1.1)."""
-        found = self.nodes[node]
-        if isinstance(found, ParentNode):
-            return [node, *(node_of(LeafIndex(leaf)) for leaf in found.unmerged_leaves)]
-        if found is not None:
-            return [node]
-        if level(node) == 0:
-            return []
-        return self.resolution(left(node)) + self.resolution(right(node))
+        resolution: list[NodeIndex] = []
+        # A blank node stands for its two children, which are half as far away from each other as its parent's.
+        pending = [(node, (1 << level(node)) >> 1)]
+        while pending:
+            node, half = pending.pop()
+            found = self.nodes[node]
+            if found is not None:
+                resolution.append(node)
+                if isinstance(found, ParentNode):
+                    resolution += [node_of(LeafIndex(leaf)) for leaf in found.unmerged_leaves]
+            elif half:
+                first, last = node - 2 * half + 1, node + 2 * half - 1
+                if any(self.nodes[first + 1 : last : 2]):
+                    pending.append((NodeIndex(node + half), half >> 1))
+                    pending.append((NodeIndex(node - half), half >> 1))
+                else:  # no parent is left below: in a new group nearly all of the tree is so
+                    resolution += [
+                        NodeIndex(first + 2 * place)
+                        for place, leaf in enumerate(self.nodes[first : last + 1 : 2])
+                        if leaf is not None
+                    ]
+        return resolution
+
+    def is_empty(self, node: NodeIndex) -> bool:
+        """Whether the resolution of a subtree is empty: all its nodes are blank."""
+        span = (1 << level(node)) - 1
+        return not any(self.nodes[node - span : node + span + 1])
 
     def filtered_direct_path(self, index: LeafIndex) -> list[tuple[NodeIndex, NodeIndex]]:
         """The direct path without the nodes whose copath child has an empty resolution (§4.1.2).
@@ -179,7 +236,7 @@ class RatchetTree:
         """
         place = node_of(index)
         steps = zip(direct_path(place, self.leaf_count), copath(place, self.leaf_count), strict=True)
-        return [(above, beside) for above, beside in steps if self.resolution(beside)]
+        return [(above, beside) for above, beside in steps if not self.is_empty(beside)]
 
     def encryption_key(self, node: NodeIndex) -> bytes:
         """The HPKE public key of a node that is not blank."""
@@ -188,9 +245,28 @@ class RatchetTree:
             raise UsageError(f"node {node} is blank")
         return found.encryption_key
 
-    def encryption_keys(self) -> set[bytes]:
-        """The HPKE public keys of all nodes."""
-        return {found.encryption_key for found in self.nodes if found is not None}
+
+class MemberSignatureKeys(Mapping[LeafIndex, bytes]):
+    """The signature keys of a tree's members, read from it when they are asked for.
+
+    Args:
+        tree: one that does not change any more.
+    """
+
+    def __init__(self, tree: RatchetTree) -> None:
+        self._tree = tree
+
+    def __getitem__(self, index: LeafIndex) -> bytes:
+        leaf = self._tree.leaf(index)
+        if leaf is None:
+            raise KeyError(index)
+        return leaf.signature_key
+
+    def __iter__(self) -> Iterator[LeafIndex]:
+        return (index for index, _ in self._tree.members())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def new_tree(leaf: LeafNode) -> RatchetTree:

@@ -132,11 +132,12 @@ def _receive_private(group: Group, message: PrivateMessage, policy: LeafPolicy, 
     _check_not_future(group, message.group_id, message.epoch)
     if message.epoch != group.epoch:
         return _receive_late(group, message)
-    if _is_own(group, message, group):
-        raise _own_message()
 
     def signature_key_of(sender: Sender) -> bytes:
-        return group.tree.member(_leaf(sender)).signature_key
+        leaf = _leaf(sender)
+        if leaf == group.own_leaf:
+            raise _own_message()
+        return group.tree.member(leaf).signature_key
 
     opened = unprotect_private(
         group.crypto, group.secrets, group.secret_tree, message, group.context, signature_key_of
@@ -150,17 +151,20 @@ def _receive_private(group: Group, message: PrivateMessage, policy: LeafPolicy, 
 def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     """An application message of an epoch that has ended (§15.3)."""
     past = next((past for past in group.past_epochs if past.context.epoch == message.epoch), None)
-    # A commit of ours comes back late too: it ended its epoch here when it was made.
-    if past is not None and _is_own(group, message, past):
-        raise _own_message()
     if past is None or message.content_type != ContentType.application:
+        # A commit of ours comes back late too: it ended its epoch here when it was made.
+        if past is not None and _is_own(group, message, past):
+            raise _own_message()
         raise EpochError(
             f"a message of epoch {message.epoch}, which has ended; the group is in epoch {group.epoch}",
             section="6",
         )
 
     def signature_key_of(sender: Sender) -> bytes:
-        key = past.signature_keys.get(_leaf(sender))
+        leaf = _leaf(sender)
+        if leaf == group.own_leaf:
+            raise _own_message()
+        key = past.signature_keys.get(leaf)
         if key is None:
             raise ValidationError("there was no member at that leaf", code="not-a-member")
         return key
@@ -173,9 +177,9 @@ def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     return _application_message(replace(group, past_epochs=kept), opened)
 
 
-def _is_own(group: Group, message: PrivateMessage, epoch: Group | PastEpoch) -> bool:
-    """Whether a message of an epoch is ours."""
-    return open_sender_data(group.crypto, epoch.secrets, message, epoch.context).leaf_index == group.own_leaf
+def _is_own(group: Group, message: PrivateMessage, past: PastEpoch) -> bool:
+    """Whether a message of an epoch that has ended is ours."""
+    return open_sender_data(group.crypto, past.secrets, message, past.context).leaf_index == group.own_leaf
 
 
 def _application_message(after: Group, opened: Unprotected) -> ApplicationMessage:

@@ -135,11 +135,12 @@ class SecretTree:
         secrets = dict(self.node_secrets)
         node, goal = root(self.leaf_count), node_of(leaf)
         while node != goal:
+            left_child, right_child = left(node), right(node)
             secret = secrets.pop(node, None)
             if secret is not None:
-                secrets[left(node)] = crypto.expand_with_label(secret, "tree", b"left", crypto.Nh)
-                secrets[right(node)] = crypto.expand_with_label(secret, "tree", b"right", crypto.Nh)
-            node = left(node) if goal < node else right(node)
+                secrets[left_child] = crypto.expand_with_label(secret, "tree", b"left", crypto.Nh)
+                secrets[right_child] = crypto.expand_with_label(secret, "tree", b"right", crypto.Nh)
+            node = left_child if goal < node else right_child
         leaf_secret = secrets.pop(node)
         begun = {
             (leaf, kind): HashRatchet(crypto.expand_with_label(leaf_secret, kind.value, b"", crypto.Nh))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from ..codec import Opt, Struct, opaque, replace, select, uint32
@@ -97,17 +98,25 @@ def parent_hash(crypto: Crypto, tree: RatchetTree, node: NodeIndex, sibling: Nod
     )
 
 
-def set_parent_hashes(crypto: Crypto, tree: RatchetTree, index: LeafIndex) -> bytes:
-    """Compute the parent hashes of a fresh filtered direct path, from the root down (§7.5).
+def fill_path(
+    crypto: Crypto,
+    tree: RatchetTree,
+    steps: Sequence[tuple[NodeIndex, NodeIndex]],
+    encryption_keys: Sequence[bytes],
+) -> bytes:
+    """Put new parent nodes into a filtered direct path, with their parent hashes, from the root down (§7.5).
+
+    Args:
+        steps: of the path, from the bottom up, each with its child on the copath.
+        encryption_keys: one for each step.
 
     Returns:
-        The parent hash for the leaf; empty if its filtered direct path is.
+        The parent hash for the leaf; empty if the path is.
     """
     above = b""
-    for node, sibling in reversed(tree.filtered_direct_path(index)):
-        parent = tree.parent_at(node)
-        assert parent is not None  # the caller has filled the path
-        tree.set_node(node, replace(parent, parent_hash=above))
+    for (node, sibling), encryption_key in zip(reversed(steps), reversed(encryption_keys), strict=True):
+        parent = ParentNode(encryption_key=encryption_key, parent_hash=above, unmerged_leaves=())
+        tree.set_node(node, parent)
         above = parent_hash(crypto, tree, node, sibling)
     return above
 

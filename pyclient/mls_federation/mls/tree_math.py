@@ -76,8 +76,7 @@ def parent(node: NodeIndex, leaf_count: int) -> NodeIndex:
     """
     if node == root(leaf_count):
         raise UsageError("the root has no parent")
-    height = level(node)
-    return NodeIndex((node | 1 << height) & ~(1 << (height + 1)))
+    return _above(node, level(node))
 
 
 def sibling(node: NodeIndex, leaf_count: int) -> NodeIndex:
@@ -94,8 +93,10 @@ def direct_path(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
     """The ancestors of a node, from its parent to the root (§4.1.1)."""
     path = []
     top = root(leaf_count)
+    height = level(node)
     while node != top:
-        node = parent(node, leaf_count)
+        node = _above(node, height)
+        height += 1
         path.append(node)
     return path
 
@@ -103,7 +104,9 @@ def direct_path(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
 def copath(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
     """The siblings of a node and of its ancestors below the root (§4.1.1)."""
     path = [node, *direct_path(node, leaf_count)]
-    return [sibling(step, leaf_count) for step in path[:-1]]
+    # Siblings differ in the bit above those that make their level.
+    lowest = level(node) + 1
+    return [NodeIndex(step ^ 1 << height) for height, step in enumerate(path[:-1], start=lowest)]
 
 
 def is_in_subtree(node: NodeIndex, top: NodeIndex) -> bool:
@@ -116,9 +119,9 @@ def common_ancestor(one: NodeIndex, other: NodeIndex) -> NodeIndex:
     """The lowest node above or at both."""
     while one != other:
         if level(one) <= level(other):
-            one = _up(one)
+            one = _above(one, level(one))
         else:
-            other = _up(other)
+            other = _above(other, level(other))
     return one
 
 
@@ -128,7 +131,6 @@ def leaves_below(top: NodeIndex) -> range:
     return range((top - span) // 2, (top + span) // 2 + 1)
 
 
-def _up(node: NodeIndex) -> NodeIndex:
-    """The parent in an unbounded tree."""
-    height = level(node)
+def _above(node: NodeIndex, height: int) -> NodeIndex:
+    """The parent, in an unbounded tree, of a node of level `height`."""
     return NodeIndex((node | 1 << height) & ~(1 << (height + 1)))

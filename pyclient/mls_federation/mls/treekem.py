@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..codec import replace
 from ..crypto import Crypto, KeyPair
 from ..errors import ValidationError
 from .commit import UpdatePath, UpdatePathNode
-from .nodes import LeafNode, LeafNodeSource, ParentNode, sign_leaf_node
+from .nodes import LeafNode, LeafNodeSource, sign_leaf_node
 from .ratchet_tree import RatchetTree
-from .tree_hashes import set_parent_hashes
-from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, node_of
+from .tree_hashes import fill_path
+from .tree_math import LeafIndex, NodeIndex, common_ancestor, is_in_subtree, leaf_of, level, node_of
 
 PrivateKeys = Mapping[NodeIndex, KeyPair]
 
@@ -47,19 +48,18 @@ def renew_path(
     tree.blank_direct_path(index)
     leaf_keys = crypto.generate_key_pair()
     private_keys = {node_of(index): leaf_keys}
+    steps = tree.filtered_direct_path(index)
     path_secrets = {}
     path_secret = crypto.random(crypto.Nh)
-    for node, _ in tree.filtered_direct_path(index):
+    for node, _ in steps:
         path_secrets[node] = path_secret
-        keys = _node_keys(crypto, path_secret)
-        private_keys[node] = keys
-        tree.set_node(node, ParentNode(encryption_key=keys.public_key, parent_hash=b"", unmerged_leaves=()))
+        private_keys[node] = _node_keys(crypto, path_secret)
         path_secret = crypto.derive_secret(path_secret, "path")
     renewed = replace(
         leaf,
         encryption_key=leaf_keys.public_key,
         leaf_node_source=LeafNodeSource.commit,
-        source=set_parent_hashes(crypto, tree, index),
+        source=fill_path(crypto, tree, steps, [private_keys[node].public_key for node, _ in steps]),
     )
     signed = sign_leaf_node(crypto, signature_key, renewed, group_id, index)
     tree.set_node(node_of(index), signed)
@@ -81,16 +81,28 @@ def encrypt_path(
         group_context: the provisional GroupContext, encoded.
         new_leaves: members added by the same commit; they get theirs in the Welcome.
     """
-    nodes = []
-    for node, beside in tree.filtered_direct_path(index):
-        sealed = tuple(
-            crypto.encrypt_with_label(
-                tree.encryption_key(receiver), "UpdatePathNode", group_context, path.path_secrets[node]
-            )
-            for receiver in _receivers(tree, beside, new_leaves)
+    steps = [
+        (node, _receivers(tree, beside, new_leaves)) for node, beside in tree.filtered_direct_path(index)
+    ]
+    sealed = iter(
+        crypto.encrypt_all_with_label(
+            "UpdatePathNode",
+            group_context,
+            [
+                (tree.encryption_key(receiver), path.path_secrets[node])
+                for node, receivers in steps
+                for receiver in receivers
+            ],
         )
-        nodes.append(UpdatePathNode(encryption_key=tree.encryption_key(node), encrypted_path_secret=sealed))
-    return UpdatePath(leaf_node=path.leaf_node, nodes=tuple(nodes))
+    )
+    nodes = tuple(
+        UpdatePathNode(
+            encryption_key=tree.encryption_key(node),
+            encrypted_path_secret=tuple(islice(sealed, len(receivers))),
+        )
+        for node, receivers in steps
+    )
+    return UpdatePath(leaf_node=path.leaf_node, nodes=nodes)
 
 
 def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: UpdatePath) -> None:
@@ -107,11 +119,7 @@ def merge_path(crypto: Crypto, tree: RatchetTree, index: LeafIndex, path: Update
             code="wrong-path-length",
             section="7.5",
         )
-    for (node, _), new in zip(steps, path.nodes, strict=True):
-        tree.set_node(
-            node, ParentNode(encryption_key=new.encryption_key, parent_hash=b"", unmerged_leaves=())
-        )
-    if path.leaf_node.source != set_parent_hashes(crypto, tree, index):
+    if path.leaf_node.source != fill_path(crypto, tree, steps, [new.encryption_key for new in path.nodes]):
         raise ValidationError(
             "the parent hash of the committer's leaf does not fit its path",
             code="bad-parent-hash",
@@ -228,8 +236,10 @@ def _node_keys(crypto: Crypto, path_secret: bytes) -> KeyPair:
 
 def _receivers(tree: RatchetTree, beside: NodeIndex, new_leaves: AbstractSet[LeafIndex]) -> list[NodeIndex]:
     """To whom the path secret above `beside` is sealed."""
-    new = {node_of(leaf) for leaf in new_leaves}
-    return [node for node in tree.resolution(beside) if node not in new]
+    resolution = tree.resolution(beside)
+    if not new_leaves:
+        return resolution
+    return [node for node in resolution if level(node) > 0 or leaf_of(node) not in new_leaves]
 
 
 __all__ = [

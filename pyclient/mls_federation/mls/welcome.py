@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..codec import Opt, Struct, Vec, opaque, replace, uint32
+from ..codec import Opt, Struct, Vec, opaque, replace, uint32, without_signature
 from ..crypto import CipherSuite, Crypto, HPKECiphertext
 from .extensions import Extension
 from .group_context import GroupContext
 from .psk import PreSharedKeyID
 
 
-class GroupInfo(Struct):
+class GroupInfo(Struct, keep_octets=True):
     """Signed summary of an epoch, for joiners."""
 
     group_context: GroupContext
@@ -58,13 +58,8 @@ class Welcome(Struct):
 
 
 def group_info_tbs(info: GroupInfo) -> bytes:
-    """The octets that the signature covers."""
-    return GroupInfoTBS(
-        group_context=info.group_context,
-        extensions=info.extensions,
-        confirmation_tag=info.confirmation_tag,
-        signer=info.signer,
-    ).encode()
+    """The GroupInfoTBS that the signature covers."""
+    return without_signature(info)
 
 
 def sign_group_info(crypto: Crypto, signature_key: bytes, info: GroupInfo) -> GroupInfo:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mls_federation.crypto import Crypto, HPKECiphertext, crypto
-from mls_federation.errors import UnsupportedError, UsageError, VerificationError
+from mls_federation.crypto import Crypto, HPKECiphertext, crypto, hpke, kdf, sign_content
+from mls_federation.crypto.labels import EncryptContext, KDFLabel, SignContent
+from mls_federation.errors import UnsupportedError, UsageError, ValidationError, VerificationError
 
 
 @pytest.mark.rule("5.1.2-03")
@@ -45,6 +46,36 @@ def test_derived_secrets_are_bound_to_label_context_and_length(suite_1: Crypto) 
         suite_1.derive_tree_secret(secret, "one", 1, 32),
     ]
     assert len(set(derived)) == len(derived)
+
+
+def test_labelled_structs_are_written_as_they_are_declared(suite_1: Crypto) -> None:
+    secret, label = bytes(suite_1.Nh), b"MLS 1.0 a label"
+    for size in (0, 63, 64, 70_000):
+        context = bytes(size)
+        declared = KDFLabel(length=40, label=label, context=context).encode()
+        assert suite_1.expand_with_label(secret, "a label", context, 40) == kdf.expand(
+            "sha256", secret, declared, 40
+        )
+        assert sign_content("a label", context) == SignContent(label=label, content=context).encode()
+        keys = suite_1.generate_key_pair()
+        sealed = suite_1.encrypt_with_label(keys.public_key, "a label", context, b"plaintext")
+        info = EncryptContext(label=label, context=context).encode()
+        provider, suite = suite_1.provider, suite_1.suite
+        opened = hpke.open_(provider, suite, sealed.kem_output, keys, info, b"", sealed.ciphertext)
+        assert opened == b"plaintext"
+
+
+def test_many_encryptions_in_one_call(suite_1: Crypto) -> None:
+    keys = [suite_1.generate_key_pair() for _ in range(5)]
+    messages = [(pair.public_key, bytes([number])) for number, pair in enumerate(keys)]
+    sealed = suite_1.encrypt_all_with_label("Welcome", b"context", messages)
+    assert len({ciphertext.kem_output for ciphertext in sealed}) == 5
+    for number, (pair, ciphertext) in enumerate(zip(keys, sealed, strict=True)):
+        assert suite_1.decrypt_with_label(pair, "Welcome", b"context", ciphertext) == bytes([number])
+    assert suite_1.encrypt_all_with_label("Welcome", b"context", []) == []
+    with pytest.raises(ValidationError) as caught:
+        suite_1.encrypt_all_with_label("Welcome", b"context", [*messages, (bytes(32), b"")])
+    assert caught.value.code == "invalid-public-key"
 
 
 @pytest.mark.parametrize("length", [-1, 255 * 32 + 1, 1 << 16])

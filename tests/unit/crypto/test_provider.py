@@ -15,7 +15,7 @@ from mls_federation.crypto import (
     generate_signature_key,
     hpke,
 )
-from mls_federation.crypto.curves import KEM_ORDERS, SIGNATURE_ORDERS
+from mls_federation.crypto.curves import KEM_ORDERS, SIGNATURE_ORDERS, is_montgomery_key
 from mls_federation.errors import UsageError, ValidationError, VerificationError
 
 SCHEMES = list(SignatureScheme)
@@ -54,6 +54,49 @@ def test_suites(provider: CryptoProvider) -> None:
     assert all(provider.supports(suite) for suite in CipherSuite)
     for grease in (0x0000, 0x0A0A, 0xFFFF):
         assert not provider.supports(CipherSuite(grease))
+
+
+@pytest.mark.parametrize("kem", list(KEM))
+def test_many_key_agreements_in_one_call(provider: CryptoProvider, kem: KEM) -> None:
+    own = [hpke.generate_key_pair(provider, kem) for _ in range(3)]
+    peers = [hpke.generate_key_pair(provider, kem) for _ in range(3)]
+    agreed = provider.encapsulate_all(
+        kem, [pair.private_key for pair in own], [pair.public_key for pair in peers]
+    )
+    assert agreed == [
+        (mine.public_key, provider.dh(kem, theirs.private_key, mine.public_key))
+        for mine, theirs in zip(own, peers, strict=True)
+    ]
+    assert provider.encapsulate_all(kem, [], []) == []
+    usable = [pair.public_key for pair in peers[:2]]
+    for wrong in (b"", peers[2].public_key[:-1], bytes(kem.Npk)):
+        with pytest.raises(ValidationError) as caught:
+            provider.encapsulate_all(kem, [pair.private_key for pair in own], [*usable, wrong])
+        assert caught.value.code == "invalid-public-key"
+    with pytest.raises(UsageError):
+        provider.encapsulate_all(kem, [bytes(kem.Nsk + 1)], usable[:1])
+
+
+@pytest.mark.parametrize("kem", [X25519, X448])
+def test_keys_without_a_secret_are_known_without_computing_one(provider: CryptoProvider, kem: KEM) -> None:
+    private_key = provider.random(kem.Nsk)
+    low_order = [octets for curve, octets in LOW_ORDER_POINTS if curve == kem]
+    if kem == X25519:
+        low_order += [octets[:31] + bytes([octets[31] | 0x80]) for octets in low_order]
+    others = [provider.random(kem.Npk) for _ in range(16)] + [
+        u.to_bytes(kem.Npk, "little") for u in (2, 3, 5, 9)
+    ]
+    for public_key in low_order + others:
+        try:
+            provider.dh(kem, private_key, public_key)
+        except ValidationError:
+            usable = False
+        else:
+            usable = True
+        assert usable == (public_key in others)
+        assert is_montgomery_key(kem, public_key) == usable
+    for public_key in (b"", bytes(kem.Npk - 1), b"\x05" * (kem.Npk + 1)):
+        assert not is_montgomery_key(kem, public_key)
 
 
 def test_name(provider: CryptoProvider) -> None:

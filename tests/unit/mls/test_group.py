@@ -134,13 +134,13 @@ def test_exported_secrets(suite_1: Crypto) -> None:
 @pytest.mark.rule("7.4-01")
 def test_each_commit_with_a_path_renews_the_keys(suite_1: Crypto) -> None:
     party = Party(suite_1, "ann", "ben", "cat", "dan")
-    seen = party.groups["ann"].tree.encryption_keys()
+    seen = set(party.groups["ann"].tree.index.encryption_keys)
     for name in ("ann", "ben", "cat", "dan", "ann"):
         party.commit(name)
         committer = party.groups[name]
         path = {committer.own_leaf_node.encryption_key, committer.tree.encryption_key(committer.tree.root)}
         assert path.isdisjoint(seen)
-        seen |= committer.tree.encryption_keys()
+        seen |= set(committer.tree.index.encryption_keys)
 
 
 def test_a_stranger_reads_nothing(suite_1: Crypto) -> None:

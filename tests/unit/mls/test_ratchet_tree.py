@@ -25,6 +25,7 @@ from mls_federation.mls.tree_hashes import (
     tree_hash,
     verify_parent_hashes,
 )
+from mls_federation.mls.tree_index import TreeIndex
 from mls_federation.mls.tree_math import LeafIndex, NodeIndex, node_of, root
 from tests.support.pair import new_client
 from tests.support.strategies import structs
@@ -42,6 +43,10 @@ def grown(leaves: list[LeafNode]) -> RatchetTree:
     for leaf in leaves[1:]:
         tree.add_leaf(leaf)
     return tree
+
+
+def counts(tree: RatchetTree) -> list[object]:
+    return [getattr(tree.index, name) for name in TreeIndex.__slots__]
 
 
 def parent(key: bytes, *unmerged: int) -> ParentNode:
@@ -146,7 +151,7 @@ def test_who_is_no_member(leaves: list[LeafNode]) -> None:
         tree.encryption_key(NodeIndex(6))
 
 
-def test_kept_hashes_are_those_of_a_tree_that_never_kept_any(suite_1: Crypto, leaves: list[LeafNode]) -> None:
+def test_what_is_kept_is_that_of_a_tree_that_never_kept_any(suite_1: Crypto, leaves: list[LeafNode]) -> None:
     chance = random.Random(9420)
     tree = new_tree(leaves[0])
     for step in range(120):
@@ -162,11 +167,30 @@ def test_kept_hashes_are_those_of_a_tree_that_never_kept_any(suite_1: Crypto, le
             tree.set_node(NodeIndex(chance.randrange(1, len(tree.nodes), 2)), parent(bytes([step])))
         kept = tree_hash(suite_1, tree)
         fresh = RatchetTree(tree.nodes.copy())
+        if step % 3 == 0:
+            tree = tree.copy()
+        assert counts(tree) == counts(fresh)
+        assert tree.copy().leftmost_blank_leaf() == fresh.copy().leftmost_blank_leaf()
+        for node in range(len(tree.nodes)):
+            assert tree.is_empty(NodeIndex(node)) == (not tree.resolution(NodeIndex(node)))
         assert kept == tree_hash(suite_1, fresh)
         assert all(
             known is None or known == subtree_hash(suite_1, fresh, NodeIndex(node))
             for node, known in enumerate(tree.hashes)
         )
+
+
+def test_a_copy_leaves_the_index_of_its_origin_alone(leaves: list[LeafNode]) -> None:
+    tree = grown(leaves[:5])
+    before = counts(tree.copy())
+    assert tree.index.leaves == 5
+    for change in (tree.copy(), tree.copy()):
+        change.add_leaf(leaves[5])
+        change.remove_leaf(LeafIndex(1))
+        assert counts(tree) == before
+        assert leaves[1].signature_key not in change.index.signature_keys
+    tree.add_leaf(leaves[6])
+    assert counts(tree) == counts(grown([*leaves[:5], leaves[6]]))
 
 
 # -- the wire

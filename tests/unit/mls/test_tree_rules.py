@@ -23,7 +23,7 @@ from mls_federation.mls.extensions import Extension, ExtensionType
 from mls_federation.mls.joining import open_welcome
 from mls_federation.mls.nodes import LeafNodeSource, ParentNode, sign_leaf_node
 from mls_federation.mls.ratchet_tree import RatchetTree, encode_tree, new_tree
-from mls_federation.mls.tree_hashes import set_parent_hashes, tree_hash, verify_parent_hashes
+from mls_federation.mls.tree_hashes import fill_path, tree_hash, verify_parent_hashes
 from mls_federation.mls.tree_math import LeafIndex, NodeIndex, node_of
 from mls_federation.mls.welcome import sign_group_info
 from tests.support.forge import forge_welcome
@@ -38,13 +38,11 @@ def forged_tree(party: Party, keys: list[bytes], owns: dict[str, OwnKeyPackage] 
     tree = new_tree(owns["ann"].key_package.leaf_node)
     for name in NAMES[1:]:
         tree.add_leaf(owns[name].key_package.leaf_node)
-    for (node, _), key in zip(tree.filtered_direct_path(LeafIndex(0)), keys, strict=True):
-        tree.set_node(node, ParentNode(encryption_key=key, parent_hash=b"", unmerged_leaves=()))
     leaf = replace(
         tree.member(LeafIndex(0)),
         encryption_key=party.crypto.generate_key_pair().public_key,
         leaf_node_source=LeafNodeSource.commit,
-        source=set_parent_hashes(party.crypto, tree, LeafIndex(0)),
+        source=fill_path(party.crypto, tree, tree.filtered_direct_path(LeafIndex(0)), keys),
     )
     signature_key = party.client("ann").signature_key.private_key
     signed = sign_leaf_node(party.crypto, signature_key, leaf, GROUP_ID, LeafIndex(0))

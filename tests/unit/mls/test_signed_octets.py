@@ -1,0 +1,59 @@
+"""What is signed is written as it is declared, though it is cut out of what is sent (§5.1.2, §7.2, §10, §12.4.3)."""
+
+from __future__ import annotations
+
+from mls_federation.codec import replace
+from mls_federation.crypto import Crypto
+from mls_federation.mls.group import group_info
+from mls_federation.mls.key_package import KeyPackageTBS, key_package_tbs
+from mls_federation.mls.nodes import LeafNode, LeafNodePosition, LeafNodeSource, LeafNodeTBS, leaf_node_tbs
+from mls_federation.mls.tree_math import LeafIndex
+from mls_federation.mls.welcome import GroupInfoTBS, group_info_tbs
+from tests.support.pair import Party, new_client
+
+
+def declared(leaf: LeafNode, position: LeafNodePosition | None) -> bytes:
+    return LeafNodeTBS(
+        encryption_key=leaf.encryption_key,
+        signature_key=leaf.signature_key,
+        credential=leaf.credential,
+        capabilities=leaf.capabilities,
+        leaf_node_source=leaf.leaf_node_source,
+        source=leaf.source,
+        extensions=leaf.extensions,
+        position=position,
+    ).encode()
+
+
+def test_leaves(suite_1: Crypto) -> None:
+    leaf = new_client(suite_1, "ann").key_package().key_package.leaf_node
+    position = LeafNodePosition(group_id=b"group", leaf_index=5)
+    for signature in (leaf.signature, b"", b"x" * 63, b"x" * 64, b"x" * 20_000):
+        of_key_package = replace(leaf, signature=signature)
+        assert leaf_node_tbs(of_key_package, b"group", LeafIndex(5)) == declared(leaf, None)
+        for source, value in ((LeafNodeSource.update, None), (LeafNodeSource.commit, b"parent hash")):
+            in_group = replace(of_key_package, leaf_node_source=source, source=value)
+            assert leaf_node_tbs(in_group, b"group", LeafIndex(5)) == declared(in_group, position)
+
+
+def test_key_packages(suite_1: Crypto) -> None:
+    package = new_client(suite_1, "ann").key_package().key_package
+    tbs = KeyPackageTBS(
+        version=package.version,
+        cipher_suite=package.cipher_suite,
+        init_key=package.init_key,
+        leaf_node=package.leaf_node,
+        extensions=package.extensions,
+    )
+    assert key_package_tbs(package) == tbs.encode()
+
+
+def test_group_infos(suite_1: Crypto) -> None:
+    info = group_info(Party(suite_1, "ann", "ben").groups["ann"], with_external_pub=True)
+    tbs = GroupInfoTBS(
+        group_context=info.group_context,
+        extensions=info.extensions,
+        confirmation_tag=info.confirmation_tag,
+        signer=info.signer,
+    )
+    assert group_info_tbs(info) == tbs.encode()
