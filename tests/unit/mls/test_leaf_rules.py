@@ -246,6 +246,18 @@ def test_a_leaf_that_is_not_signed_in_a_key_package_that_is(party: Party) -> Non
         assert caught.value.code == "bad-signature"
 
 
+@pytest.mark.rule("7.3-12", "7.3-13", "12.2-07", "12.2-14")
+def test_keys_that_are_in_the_group_already(party: Party) -> None:
+    # The path of a commit is checked too, so that it hides whether its Adds are.
+    ben, eve = party.groups["ben"], party.groups["eve"]
+    again = party.client("ben").key_package(capabilities=party.capabilities).key_package
+    copied = changed_package(party, encryption_key=ben.own_leaf_node.encryption_key)
+    for package, code in ((again, "duplicate-signature-key"), (copied, "duplicate-encryption-key")):
+        refused(party, forge_commit(eve, [add(package)], None), code)
+    both = [changed_package(party) for _ in range(2)]
+    refused(party, forge_commit(eve, [add(package) for package in both], None), "duplicate-signature-key")
+
+
 # -- what is accepted
 
 
@@ -374,7 +386,8 @@ def assert_refused(
         return
     if way == "add":
         package = changed_package(party, **changes)
-        refused(party, forge_commit(eve, [add(package)], valid_path(eve)), code, check)
+        for path_or_none in (valid_path(eve), None):
+            refused(party, forge_commit(eve, [add(package)], path_or_none), code, check)
         # Nor do we send it.
         with pytest.raises(MLSError) as caught:
             commit(party.groups["ann"], [add(package)], now=NOW, check_credential=check)
