@@ -74,7 +74,7 @@ def test_resynchronising(party: Party) -> None:
     assert sorted(party.groups) == ["ann", "ben", "cat"]
 
 
-@pytest.mark.rule("12.4.3.2-07", "12.4.3.3-04")
+@pytest.mark.rule("12.4.3.2-07")
 def test_a_group_that_does_not_let_one_in(party: Party) -> None:
     own = party.client("dan").key_package()
     with pytest.raises(ValidationError) as caught:

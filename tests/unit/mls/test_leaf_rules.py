@@ -88,6 +88,17 @@ def party(suite_1: Crypto) -> Party:
     )
 
 
+# Each shows that leaves are validated where they come in that way, whatever the rule.
+ways = pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("add", marks=pytest.mark.rule("10.1-02", "12.1.1-01")),
+        pytest.param("update", marks=pytest.mark.rule("12.1.2-01")),
+        pytest.param("path", marks=pytest.mark.rule("12.4.2-03", "7.5-03")),
+        pytest.param("tree", marks=pytest.mark.rule("12.4.3.1-08")),
+    ],
+)
+
 LEAVES: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
     "another version": (["7.3-02"], "unsupported-suite", {"versions": (ProtocolVersion(2),)}),
     "another suite": (
@@ -119,7 +130,7 @@ LEAVES: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -136,7 +147,7 @@ def test_capabilities(party: Party, way: str, code: str, changes: dict[str, Any]
 
 
 @pytest.mark.rule("7.2-03")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_an_extension_that_the_leaf_does_not_list(party: Party, way: str) -> None:
     unknown = Extension(extension_type=ExtensionType(0xF00F), extension_data=b"")
     if way == "tree":
@@ -146,7 +157,7 @@ def test_an_extension_that_the_leaf_does_not_list(party: Party, way: str) -> Non
 
 
 @pytest.mark.rule("7.3-04", "13.3-01")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way: str) -> None:
     party = Party(suite_1, "ann", "ben", "eve")  # who know basic credentials alone
     both = replace(party.client("ann").capabilities, credentials=(CredentialType.basic, CredentialType.x509))
@@ -158,7 +169,7 @@ def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way:
 
 
 @pytest.mark.rule("7.3-05", "13.3-01")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_a_member_that_does_not_support_anothers_credential(suite_1: Crypto, way: str) -> None:
     party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1))
     changes = {
@@ -186,7 +197,7 @@ def test_a_new_credential_in_a_path(party: Party) -> None:
 
 
 @pytest.mark.rule("13.4-03")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_two_extensions_of_one_type(party: Party, way: str) -> None:
     extensions = (PRIVATE_EXTENSION, PRIVATE_EXTENSION)
     if way == "tree":

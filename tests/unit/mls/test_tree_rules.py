@@ -173,3 +173,20 @@ def test_a_group_info_that_nobody_signed(party: Party) -> None:
         with pytest.raises(MLSError) as caught:
             join_by_external_commit(party.crypto, changed, party.client("ben").key_package(), now=NOW)
         assert caught.value.code == code
+
+
+@pytest.mark.rule("12.4.3.3-04", "12.4.3.1-07")
+def test_another_tree_than_the_groups(party: Party) -> None:
+    one, other = (party.crypto.generate_key_pair().public_key for _ in range(2))
+    another = forged_tree(party, [one, other])
+    bare = group_info(party.groups["ann"], with_tree=False, with_external_pub=True)
+    own = party.client("new").key_package()
+    join_by_external_commit(party.crypto, bare, own, now=NOW, tree=party.groups["ann"].tree)
+    for join_in in (
+        lambda: join_by_external_commit(party.crypto, bare, own, now=NOW, tree=another),
+        lambda: follow(party.crypto, bare, now=NOW, tree=another),
+    ):
+        with pytest.raises(MLSError) as caught:
+            join_in()
+        # It is signed by Ann's new leaf, which has the same key: only the hash tells.
+        assert caught.value.code == "wrong-tree-hash"
