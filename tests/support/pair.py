@@ -12,10 +12,12 @@ from typing import Any
 from mls_federation.codec import replace as replace_fields
 from mls_federation.crypto import Crypto, KeyPair
 from mls_federation.mls import (
+    DEFAULT_PADDING,
     ApplicationMessage,
     CommitMessage,
     Group,
     OwnKeyPackage,
+    Padding,
     PendingCommit,
     ProposalMessage,
     RemovedMessage,
@@ -55,11 +57,12 @@ GROUP_ID = b"the group"
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody with a signature key."""
+    """Somebody with a signature key, whose KeyPackages have GREASE in them or not."""
 
     crypto: Crypto
     name: str
     signature_key: KeyPair
+    grease: bool = True
 
     @property
     def capabilities(self) -> Capabilities:
@@ -79,6 +82,7 @@ class Client:
         lifetime: Lifetime = LIFETIME,
         leaf_extensions: Sequence[Extension] = (),
         extensions: Sequence[Extension] = (),
+        grease: bool | None = None,
     ) -> OwnKeyPackage:
         """A fresh KeyPackage."""
         return create_key_package(
@@ -89,12 +93,13 @@ class Client:
             lifetime=lifetime,
             leaf_extensions=leaf_extensions,
             extensions=extensions,
+            grease=self.grease if grease is None else grease,
         )
 
 
-def new_client(crypto: Crypto, name: str) -> Client:
+def new_client(crypto: Crypto, name: str, *, grease: bool = True) -> Client:
     """A client with a fresh signature key."""
-    return Client(crypto, name, crypto.generate_signature_key())
+    return Client(crypto, name, crypto.generate_signature_key(), grease)
 
 
 def altered_key_package(
@@ -123,8 +128,10 @@ class Party:
         *names: str,
         extensions: Sequence[Extension] = (),
         capabilities: Capabilities | None = None,
+        grease: bool = True,
     ) -> None:
         self.crypto = crypto
+        self.grease = grease
         self.capabilities = capabilities
         self.clients: dict[str, Client] = {}
         self.psks: dict[bytes, bytes] = {}
@@ -137,7 +144,7 @@ class Party:
     def client(self, name: str) -> Client:
         """The client of this name; a new one, if there is none."""
         if name not in self.clients:
-            self.clients[name] = new_client(self.crypto, name)
+            self.clients[name] = new_client(self.crypto, name, grease=self.grease)
         return self.clients[name]
 
     @property
@@ -223,7 +230,7 @@ class Party:
                 self.groups[name] = received.group
         return list(sent.group.proposals)[-1]
 
-    def send(self, by: str, data: bytes, *, padding: int = 0) -> bytes:
+    def send(self, by: str, data: bytes, *, padding: Padding = DEFAULT_PADDING) -> bytes:
         """Encrypt a message of the application; it reaches nobody yet."""
         sent = send_application_data(self.groups[by], data, padding=padding)
         self.groups[by] = sent.group

@@ -408,7 +408,7 @@ class Client:
         """Run a command of the session, keep what it gives, and send."""
         async with self._sending:
             async with self._changing:
-                before = self._state
+                before = self._state.forgetting(self._ports.now())
                 epoch = before.group(group_id).group.epoch
                 await self._keep(command(before))
                 new = {outgoing.message_id for outgoing in self._state.outbox[len(before.outbox) :]}

@@ -174,11 +174,13 @@ def _begin_epoch(
 def accept(provider: CryptoProvider, state: ClientState, sequence: int, message: bytes, now: int) -> Accepted:
     """Take one message from the inbox. Whatever it is, the cursor moves on, and a refusal is an event.
 
+    Keys of past epochs whose time is over are erased in all groups.
+
     Args:
         sequence: its place in the inbox.
         message: an encoded MLSMessage.
     """
-    state = replace(state, cursor=sequence)
+    state = replace(state.forgetting(now), cursor=sequence)
     try:
         accepted = _accept(provider, state, message, now)
     except RemoteError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import StateError
 from ..federation.identity import VerifiedIdentity
-from ..mls import Group
+from ..mls import Group, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 
@@ -34,6 +34,15 @@ class GroupState:
         before = {**self.past_identities, self.group.epoch: self.identities}
         past = {epoch: who for epoch, who in before.items() if epoch in readable}
         return GroupState(group, identities, past, self.held)
+
+    def forgetting(self, now: int) -> GroupState:
+        """This group without the keys of past epochs whose time is over; itself if there are none."""
+        group = forget(self.group, now)
+        if group is self.group:
+            return self
+        readable = {past.context.epoch for past in group.past_epochs}
+        past = {epoch: who for epoch, who in self.past_identities.items() if epoch in readable}
+        return replace(self, group=group, past_identities=past)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -94,6 +103,17 @@ class ClientState:
     def with_group(self, after: GroupState) -> ClientState:
         """This state with a group as it is now."""
         return replace(self, groups={**self.groups, after.group.group_id: after})
+
+    def forgetting(self, now: int) -> ClientState:
+        """This state without the keys of past epochs whose time is over; itself if there are none.
+
+        Args:
+            now: Unix seconds.
+        """
+        kept = {group_id: known.forgetting(now) for group_id, known in self.groups.items()}
+        if all(kept[group_id] is known for group_id, known in self.groups.items()):
+            return self
+        return replace(self, groups=kept)
 
     def without_group(self, group_id: bytes) -> ClientState:
         """This state without a group."""

@@ -24,13 +24,17 @@ from .framing import (
 from .group import Group, Member, Sent, create_group, export_secret, group_info, send_application_data
 from .joining import find_key_package, join
 from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_package_ref, verify_key_package
+from .padding import DEFAULT_PADDING, Padding, fixed_padding, no_padding, padding_to_multiples, padme
 from .public_group import Followed, PublicGroup, follow, observe
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
+from .retention import DEFAULT_RETENTION, Retention, forget
 from .state import decode_group, decode_key_package, encode_group, encode_key_package
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
+    "DEFAULT_PADDING",
+    "DEFAULT_RETENTION",
     "ApplicationMessage",
     "CommitMessage",
     "Followed",
@@ -41,6 +45,7 @@ __all__ = [
     "Member",
     "OwnKeyPackage",
     "PSKLookup",
+    "Padding",
     "PendingCommit",
     "PrivateMessage",
     "ProposalMessage",
@@ -48,6 +53,7 @@ __all__ = [
     "PublicMessage",
     "Received",
     "RemovedMessage",
+    "Retention",
     "Sent",
     "Welcome",
     "WireFormat",
@@ -64,13 +70,18 @@ __all__ = [
     "encode_key_package",
     "export_secret",
     "find_key_package",
+    "fixed_padding",
     "follow",
+    "forget",
     "group_info",
     "join",
     "join_by_external_commit",
     "key_package_ref",
     "mls_message",
+    "no_padding",
     "observe",
+    "padding_to_multiples",
+    "padme",
     "pre_shared_key",
     "propose",
     "propose_from_outside",

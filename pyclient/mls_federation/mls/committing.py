@@ -36,6 +36,7 @@ from .framing import (
 from .group import Group, OwnUpdate, ReceivedProposal, Sent, check_open, group_info
 from .key_package import KeyPackage, key_package_ref, verify_key_package
 from .nodes import LeafNode, LeafNodeSource, ProtocolVersion, sign_leaf_node
+from .padding import DEFAULT_PADDING, Padding
 from .proposal_list import Applied, SentProposal, apply_proposals, path_required
 from .proposals import (
     Add,
@@ -49,6 +50,7 @@ from .proposals import (
 )
 from .protection import authenticate, framed_content, protect_private, protect_public
 from .psk import PreSharedKeyID, ResumptionPSKUsage
+from .retention import DEFAULT_RETENTION, Retention, forget
 from .tree_math import LeafIndex
 from .treekem import NewPath, encrypt_path, path_secret_for, renew_path
 from .welcome import EncryptedGroupSecrets, GroupSecrets, PathSecret, Welcome, encrypt_group_info
@@ -114,12 +116,14 @@ def propose(
     wire_format: WireFormat = WireFormat.mls_private_message,
     now: int | None = None,
     check_credential: CredentialCheck = accept_basic,
+    padding: Padding = DEFAULT_PADDING,
 ) -> Sent:
     """Send a proposal for somebody, perhaps ourselves, to commit (§12.1).
 
     Args:
         now: Unix seconds, for the lifetime of a client that we propose to add; None leaves it unchecked.
         check_credential: asks the application whether that client's credential is whose it says.
+        padding: how much is added to a PrivateMessage to hide its size.
 
     Raises:
         StateError: code `group-ended`.
@@ -127,11 +131,20 @@ def propose(
     """
     if isinstance(body.proposal, Add):
         verify_key_package(group.crypto, body.proposal.key_package, now, check_credential)
-    return _propose(group, body, None, wire_format)
+    return _propose(group, body, None, wire_format, padding)
 
 
-def propose_update(group: Group, *, wire_format: WireFormat = WireFormat.mls_private_message) -> Sent:
-    """Propose a fresh encryption key for our leaf; somebody else must commit it (§12.1.2)."""
+def propose_update(
+    group: Group,
+    *,
+    wire_format: WireFormat = WireFormat.mls_private_message,
+    padding: Padding = DEFAULT_PADDING,
+) -> Sent:
+    """Propose a fresh encryption key for our leaf; somebody else must commit it (§12.1.2).
+
+    Args:
+        padding: how much is added to a PrivateMessage to hide its size.
+    """
     keys = group.crypto.generate_key_pair()
     renewed = replace_fields(
         group.own_leaf_node,
@@ -141,7 +154,7 @@ def propose_update(group: Group, *, wire_format: WireFormat = WireFormat.mls_pri
     )
     signed = sign_leaf_node(group.crypto, group.signature_key, renewed, group.group_id, group.own_leaf)
     update = proposal(Update(leaf_node=signed))
-    return _propose(group, update, OwnUpdate(keys, group.signature_key), wire_format)
+    return _propose(group, update, OwnUpdate(keys, group.signature_key), wire_format, padding)
 
 
 def commit(
@@ -154,17 +167,23 @@ def commit(
     wire_format: WireFormat = WireFormat.mls_private_message,
     resuming: ResumptionPSKUsage | None = None,
     check_credential: CredentialCheck = accept_basic,
+    retention: Retention = DEFAULT_RETENTION,
+    grease: bool = True,
+    padding: Padding = DEFAULT_PADDING,
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
     Received proposals that are not valid, alone or beside the others, are left out: they end with the epoch.
 
     Args:
-        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        now: Unix seconds, for lifetimes and retention; None leaves them unchecked.
         path: renew our own keys too, even where the proposals do not call for it.
         psks: finds the PSKs that the proposals name.
         check_credential: asks the application whether a credential is whose it says.
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
+        retention: how long the keys of past epochs are kept.
+        grease: put an extension without meaning into the GroupInfo of the Welcome, which others must ignore (§13.5).
+        padding: how much is added to a PrivateMessage to hide its size.
 
     Raises:
         StateError: code `group-ended`: the group is to begin anew.
@@ -172,6 +191,7 @@ def commit(
         UsageError: one of them is an Update: those are proposed, and committed by others.
     """
     check_open(group)
+    group = forget(group, now, retention)
     crypto, committer = group.crypto, group.own_leaf
     if any(isinstance(body.proposal, Update) for body in proposals):
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
@@ -224,25 +244,33 @@ def commit(
         content_type=ContentType.commit, signature=signature, confirmation_tag=reached.confirmation_tag
     )
     sent_from, message = _protect(
-        group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth)
+        group, AuthenticatedContent(wire_format=wire_format, content=content, auth=auth), padding
     )
     private_keys = {} if new_path is None else new_path.private_keys
-    after = enter(sent_from, reached, applied.tree, private_keys, group.signature_key, applied.reinit)
+    after = enter(
+        sent_from, reached, applied.tree, private_keys, group.signature_key, applied.reinit, now, retention
+    )
     return PendingCommit(
         group=after,
         sent_from=sent_from,
         message=message,
-        welcome=_welcome(crypto, after, reached, applied, new_path) if applied.added else None,
+        welcome=_welcome(crypto, after, reached, applied, new_path, grease) if applied.added else None,
         added=tuple(index for index, _ in applied.added),
         removed=applied.removed,
     )
 
 
-def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_format: WireFormat) -> Sent:
+def _propose(
+    group: Group,
+    body: Proposal,
+    own_update: OwnUpdate | None,
+    wire_format: WireFormat,
+    padding: Padding,
+) -> Sent:
     check_open(group)
     content = framed_content(group.context, member(group.own_leaf), ContentType.proposal, body, b"")
     signed = authenticate(group.crypto, group.signature_key, wire_format, content, group.context)
-    after, message = _protect(group, signed)
+    after, message = _protect(group, signed, padding)
     ref = proposal_ref(group.crypto, signed)
     after = replace(
         after,
@@ -252,12 +280,12 @@ def _propose(group: Group, body: Proposal, own_update: OwnUpdate | None, wire_fo
     return Sent(after, message)
 
 
-def _protect(group: Group, signed: AuthenticatedContent) -> tuple[Group, bytes]:
+def _protect(group: Group, signed: AuthenticatedContent, padding: Padding) -> tuple[Group, bytes]:
     message: PublicMessage | PrivateMessage
     if signed.wire_format == WireFormat.mls_public_message:
         message = protect_public(group.crypto, group.secrets.membership_key, signed, group.context)
         return group, mls_message(message).encode()
-    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed)
+    tree, message = protect_private(group.crypto, group.secrets, group.secret_tree, signed, padding)
     return replace(group, secret_tree=tree), mls_message(message).encode()
 
 
@@ -329,10 +357,10 @@ def _target(received: ReceivedProposal) -> int | None:
 
 
 def _welcome(
-    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None
+    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None, grease: bool
 ) -> bytes:
     """The Welcome for all who were added (§12.4.3.1)."""
-    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after))
+    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after, grease=grease))
     messages = []
     for index, package in applied.added:
         path_secret = None

@@ -11,12 +11,13 @@ from ..errors import ValidationError
 from . import key_schedule
 from .extensions import Extension
 from .framing import FramedContent, WireFormat
-from .group import MAX_PAST_EPOCHS, Group, PastEpoch
+from .group import Group, PastEpoch
 from .group_context import GroupContext
 from .key_schedule import EpochSecrets
 from .proposals import ReInit
 from .psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
 from .ratchet_tree import MemberSignatureKeys, RatchetTree
+from .retention import Retention, keep
 from .secret_tree import secret_tree
 from .transcript import confirmed_transcript_hash, interim_transcript_hash
 from .tree_hashes import tree_hash
@@ -164,8 +165,15 @@ def enter(
     private_keys: Mapping[NodeIndex, KeyPair],
     signature_key: bytes,
     reinit: ReInit | None,
+    now: int | None,
+    retention: Retention,
 ) -> Group:
-    """The group in the new epoch. Keys of nodes that have changed are left behind."""
+    """The group in the new epoch. Keys of nodes that have changed are left behind.
+
+    Args:
+        now: when the old epoch ended: Unix seconds; None if it is not known.
+        retention: how long its keys are kept.
+    """
     kept = {
         node: keys
         for node, keys in {**group.private_keys, **private_keys}.items()
@@ -186,6 +194,7 @@ def enter(
         ),
         secret_tree=group.secret_tree,
         signature_keys=MemberSignatureKeys(group.tree),
+        ended=now,
     )
     after = begin(
         group.crypto,
@@ -197,4 +206,4 @@ def enter(
         kept,
         signature_key,
     )
-    return replace(after, past_epochs=(*group.past_epochs, past)[-MAX_PAST_EPOCHS:], reinit=reinit)
+    return replace(after, past_epochs=keep((*group.past_epochs, past), now, retention), reinit=reinit)

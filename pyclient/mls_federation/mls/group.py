@@ -15,10 +15,12 @@ from . import key_schedule
 from .authentication import LeafPolicy
 from .extensions import Extension, ExtensionType, ExternalPub, check_extensions_unique
 from .framing import ContentType, Sender, WireFormat, member, mls_message
+from .grease import grease_extensions
 from .group_context import GroupContext
 from .key_package import OwnKeyPackage
 from .key_schedule import EpochSecrets
 from .nodes import LeafNode, ProtocolVersion, check_capabilities, check_leaf_node
+from .padding import DEFAULT_PADDING, Padding
 from .proposals import Proposal, ReInit
 from .protection import authenticate, framed_content, protect_private
 from .ratchet_tree import RatchetTree, encode_tree, new_tree
@@ -28,9 +30,6 @@ from .tree_hashes import tree_hash
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .welcome import GroupInfo, sign_group_info
 
-# Epochs before the present one whose late application messages can still be read.
-# Each keeps the keys of messages that have not arrived, so this is a bound on forward secrecy too (§15.3).
-MAX_PAST_EPOCHS = 3
 # Proposals of one epoch that are remembered: as many as a large group could want, and no more than memory has room for.
 MAX_PROPOSALS = 1000
 
@@ -65,12 +64,17 @@ class OwnUpdate:
 
 @dataclass(frozen=True)
 class PastEpoch:
-    """What is needed to read late application messages of an epoch that has ended."""
+    """What is needed to read late application messages of an epoch that has ended.
+
+    Attributes:
+        ended: when it did, by our clock: Unix seconds; None if it is not known.
+    """
 
     context: GroupContext
     secrets: EpochSecrets
     secret_tree: SecretTree
     signature_keys: Mapping[LeafIndex, bytes]
+    ended: int | None
 
 
 @dataclass(frozen=True)
@@ -191,13 +195,13 @@ def create_group(
 
 
 def send_application_data(
-    group: Group, data: bytes, *, authenticated_data: bytes = b"", padding: int = 0
+    group: Group, data: bytes, *, authenticated_data: bytes = b"", padding: Padding = DEFAULT_PADDING
 ) -> Sent:
     """Encrypt a message of the application for the group (§15).
 
     Args:
         authenticated_data: sent in the open, but protected against change.
-        padding: octets of zeros to add, which hide the length.
+        padding: how much is added to hide the size.
 
     Raises:
         ValidationError: code `proposals-pending`: §12.4: proposals were received, so a commit must come first.
@@ -254,12 +258,15 @@ def export_secret(group: Group, label: str, context: bytes, length: int) -> byte
     return key_schedule.export(group.crypto, group.secrets.exporter_secret, label, context, length)
 
 
-def group_info(group: Group, *, with_tree: bool = True, with_external_pub: bool = False) -> GroupInfo:
+def group_info(
+    group: Group, *, with_tree: bool = True, with_external_pub: bool = False, grease: bool = True
+) -> GroupInfo:
     """A signed summary of the epoch, for joiners (§12.4.3).
 
     Args:
         with_tree: put the ratchet tree into it, so that nothing else is needed to join.
         with_external_pub: put the key into it to which one joins by external commit.
+        grease: put an extension without meaning into it, which others must ignore (§13.5).
     """
     extensions = []
     if with_tree:
@@ -276,7 +283,7 @@ def group_info(group: Group, *, with_tree: bool = True, with_external_pub: bool 
         )
     unsigned = GroupInfo(
         group_context=group.context,
-        extensions=tuple(extensions),
+        extensions=grease_extensions(group.crypto, extensions) if grease else tuple(extensions),
         confirmation_tag=group.confirmation_tag,
         signer=group.own_leaf,
         signature=b"",

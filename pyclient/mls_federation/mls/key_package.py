@@ -12,6 +12,7 @@ from ..errors import UnsupportedError, ValidationError
 from .authentication import CredentialCheck, LeafPolicy, accept_basic
 from .credentials import Credential
 from .extensions import Extension, check_extensions_unique
+from .grease import grease_extensions, grease_leaf
 from .nodes import (
     Capabilities,
     LeafNode,
@@ -76,8 +77,13 @@ def create_key_package(
     lifetime: Lifetime,
     leaf_extensions: Sequence[Extension] = (),
     extensions: Sequence[Extension] = (),
+    grease: bool = True,
 ) -> OwnKeyPackage:
     """A fresh KeyPackage, signed by `signature_key` (§10).
+
+    Args:
+        grease: put values without meaning where others must ignore them (§13.5): into the capabilities and both lists of
+            extensions. The leaf keeps those for as long as it is in a group.
 
     Raises:
         ValidationError: code `duplicate-extension`: a list has two extensions of one type.
@@ -86,6 +92,9 @@ def create_key_package(
     check_extensions_unique(extensions)
     init_key = crypto.generate_key_pair()
     encryption_key = crypto.generate_key_pair()
+    if grease:
+        capabilities, leaf_extensions = grease_leaf(crypto, capabilities, leaf_extensions)
+        extensions = grease_extensions(crypto, extensions)
     leaf = new_leaf_node(
         encryption_key, signature_key.public_key, credential, capabilities, lifetime, leaf_extensions
     )

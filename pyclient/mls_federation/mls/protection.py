@@ -34,6 +34,7 @@ from .framing import (
 )
 from .group_context import GroupContext
 from .key_schedule import EpochSecrets
+from .padding import DEFAULT_PADDING, Padding
 from .secret_tree import MessageKey, RatchetKind, SecretTree
 from .tree_math import LeafIndex
 
@@ -141,27 +142,29 @@ def protect_private(
     secrets: EpochSecrets,
     secret_tree: SecretTree,
     message: AuthenticatedContent,
-    padding: int = 0,
+    padding: Padding = DEFAULT_PADDING,
 ) -> tuple[SecretTree, PrivateMessage]:
     """A PrivateMessage from a member, and the secret tree without the key that was used (§6.3).
 
     Args:
-        padding: octets of zeros to add, which hide the length.
+        padding: how much is added to hide the size.
 
     Raises:
         UsageError: the sender is no member, or the padding is negative.
     """
     content = message.content
-    if padding < 0:
-        raise UsageError("padding cannot be negative")
     if content.sender.sender_type != SenderType.member or content.sender.index is None:
         raise UsageError("only members can send a PrivateMessage")
     leaf = LeafIndex(content.sender.index)
     secret_tree, generation, key = secret_tree.take_next(crypto, leaf, _ratchet_of(content.content_type))
     reuse_guard = crypto.random(_REUSE_GUARD_SIZE)
     plaintext = PrivateMessageContent(
-        content_type=content.content_type, content=content.content, auth=message.auth, padding=bytes(padding)
+        content_type=content.content_type, content=content.content, auth=message.auth, padding=b""
     ).encode()
+    added = padding(len(plaintext))
+    if added < 0:
+        raise UsageError("padding cannot be negative")
+    plaintext += bytes(added)
     ciphertext = crypto.aead_seal(key.key, _guarded(key, reuse_guard), _content_aad(content), plaintext)
     sender_data = SenderData(leaf_index=leaf, generation=generation, reuse_guard=reuse_guard)
     data_key = sender_data_key(crypto, secrets.sender_data_secret, ciphertext)

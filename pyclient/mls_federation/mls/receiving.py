@@ -26,6 +26,7 @@ from .group import Group, PastEpoch, ReceivedProposal, check_room
 from .nodes import LeafNode
 from .proposals import Proposal
 from .protection import Unprotected, open_sender_data, unprotect_private, unprotect_public
+from .retention import DEFAULT_RETENTION, Retention, forget
 from .senders import signature_key_for
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .treekem import decrypt_path
@@ -89,32 +90,38 @@ def receive(
     now: int | None,
     psks: PSKLookup = no_psks,
     check_credential: CredentialCheck = accept_basic,
+    retention: Retention = DEFAULT_RETENTION,
 ) -> Received:
     """Read one message of the group.
 
     Args:
         data: an encoded MLSMessage.
-        now: Unix seconds, for lifetimes; None leaves them unchecked.
+        now: Unix seconds, for lifetimes and retention; None leaves them unchecked.
         psks: finds the PSKs that a commit names.
         check_credential: asks the application whether a credential is whose it says.
+        retention: how long the keys of past epochs are kept.
 
     Raises:
         DecodeError: it is malformed.
         UnsupportedError: it is no message of a group, or has a proposal that is not supported.
         EpochError: `wrong-group`, `wrong-epoch`: another epoch's; `future-epoch`: a later one's, so the commits between
-            are missing; `own-message`: our own, echoed; `replayed`.
+            are missing; `epoch-forgotten`: an application message that came too late; `own-message`: our own, echoed;
+            `replayed`.
         ValidationError: it breaks a rule; the code names it.
         VerificationError: it does not authenticate.
     """
     message, policy = decode_message(data), LeafPolicy(now, check_credential)
+    group = forget(group, now, retention)
     if isinstance(message, PublicMessage):
-        return _receive_public(group, message, policy, psks)
+        return _receive_public(group, message, policy, psks, retention)
     if isinstance(message, PrivateMessage):
-        return _receive_private(group, message, policy, psks)
+        return _receive_private(group, message, policy, psks, retention)
     raise UnsupportedError("a message that is not for the members of a group", code="unexpected-message")
 
 
-def _receive_public(group: Group, message: PublicMessage, policy: LeafPolicy, psks: PSKLookup) -> Received:
+def _receive_public(
+    group: Group, message: PublicMessage, policy: LeafPolicy, psks: PSKLookup, retention: Retention
+) -> Received:
     _check_not_future(group, message.content.group_id, message.content.epoch)
 
     def signature_key_of(_: Sender) -> bytes:
@@ -125,10 +132,12 @@ def _receive_public(group: Group, message: PublicMessage, policy: LeafPolicy, ps
     )
     if authenticated.content.sender == member(group.own_leaf):
         raise _own_message()
-    return _receive_handshake(group, authenticated, policy, psks)
+    return _receive_handshake(group, authenticated, policy, psks, retention)
 
 
-def _receive_private(group: Group, message: PrivateMessage, policy: LeafPolicy, psks: PSKLookup) -> Received:
+def _receive_private(
+    group: Group, message: PrivateMessage, policy: LeafPolicy, psks: PSKLookup, retention: Retention
+) -> Received:
     _check_not_future(group, message.group_id, message.epoch)
     if message.epoch != group.epoch:
         return _receive_late(group, message)
@@ -145,12 +154,18 @@ def _receive_private(group: Group, message: PrivateMessage, policy: LeafPolicy, 
     after = replace(group, secret_tree=opened.secret_tree)
     if opened.message.content.content_type == ContentType.application:
         return _application_message(after, opened)
-    return _receive_handshake(after, opened.message, policy, psks)
+    return _receive_handshake(after, opened.message, policy, psks, retention)
 
 
 def _receive_late(group: Group, message: PrivateMessage) -> ApplicationMessage:
     """An application message of an epoch that has ended (§15.3)."""
     past = next((past for past in group.past_epochs if past.context.epoch == message.epoch), None)
+    if past is None and message.content_type == ContentType.application:
+        raise EpochError(
+            f"a message of epoch {message.epoch}, whose keys are not kept; the group is in epoch {group.epoch}",
+            code="epoch-forgotten",
+            section="9.2",
+        )
     if past is None or message.content_type != ContentType.application:
         # A commit of ours comes back late too: it ended its epoch here when it was made.
         if past is not None and _is_own(group, message, past):
@@ -196,7 +211,7 @@ def _application_message(after: Group, opened: Unprotected) -> ApplicationMessag
 
 
 def _receive_handshake(
-    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup
+    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup, retention: Retention
 ) -> Received:
     if isinstance(message.content.content, Proposal):
         check_room(group.proposals)
@@ -204,11 +219,11 @@ def _receive_handshake(
         received = ReceivedProposal(message.content.content, message.content.sender)
         after = replace(group, proposals={**group.proposals, ref: received})
         return ProposalMessage(after, message.content.sender, message.content.content, ref)
-    return _apply_commit(group, message, policy, psks)
+    return _apply_commit(group, message, policy, psks, retention)
 
 
 def _apply_commit(
-    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup
+    group: Group, message: AuthenticatedContent, policy: LeafPolicy, psks: PSKLookup, retention: Retention
 ) -> CommitMessage | RemovedMessage:
     """Processing a Commit (§12.4.2)."""
     crypto = group.crypto
@@ -254,7 +269,16 @@ def _apply_commit(
     added = tuple(index for index, _ in applied.added)
     from_outside = applied.external_init is not None
     return CommitMessage(
-        group=enter(group, reached, applied.tree, private_keys, signature_key, applied.reinit),
+        group=enter(
+            group,
+            reached,
+            applied.tree,
+            private_keys,
+            signature_key,
+            applied.reinit,
+            policy.now,
+            retention,
+        ),
         sender=checked.committer,
         added=(*added, checked.committer) if from_outside else added,
         removed=applied.removed,

@@ -6,7 +6,9 @@ it encrypts it. A state is loaded by every later version; `tests/support/states`
 
 from __future__ import annotations
 
-from ..codec import Opt, Struct, Vec, opaque, uint8, uint16, uint32
+from collections.abc import Sequence
+
+from ..codec import Opt, Struct, Vec, opaque, uint8, uint16, uint32, uint64
 from ..crypto import CryptoProvider, KeyPair, crypto
 from ..errors import DecodeError, UnsupportedError
 from .framing import Sender
@@ -19,7 +21,9 @@ from .ratchet_tree import RatchetTree, RatchetTreeNodes, tree_nodes, tree_of
 from .secret_tree import HashRatchet, MessageKey, RatchetKind, SecretTree
 from .tree_math import LeafIndex, NodeIndex
 
-_VERSION = 1
+# Version 2 has the time at which a past epoch ended.
+_GROUP_VERSIONS = (1, 2)
+_KEY_PACKAGE_VERSIONS = (1,)
 _KINDS = tuple(RatchetKind)
 
 
@@ -108,6 +112,16 @@ class StoredPastEpoch(Struct):
     secrets: StoredEpochSecrets
     secret_tree: StoredSecretTree
     signature_keys: Vec[StoredSignatureKey]
+    ended: Opt[uint64]
+
+
+class StoredPastEpochVersion1(Struct):
+    """An epoch that has ended, nobody knows when."""
+
+    context: GroupContext
+    secrets: StoredEpochSecrets
+    secret_tree: StoredSecretTree
+    signature_keys: Vec[StoredSignatureKey]
 
 
 class StoredGroup(Struct):
@@ -129,6 +143,25 @@ class StoredGroup(Struct):
     reinit: Opt[ReInit]
 
 
+class StoredGroupVersion1(Struct):
+    """A member's state in a group, as version 1 had it."""
+
+    version: uint16
+    context: GroupContext
+    tree: RatchetTreeNodes
+    own_leaf: uint32
+    signature_key_priv: opaque
+    private_keys: Vec[StoredNodeKey]
+    secrets: StoredEpochSecrets
+    secret_tree: StoredSecretTree
+    interim_transcript_hash: opaque
+    confirmation_tag: opaque
+    proposals: Vec[StoredProposal]
+    own_updates: Vec[StoredOwnUpdate]
+    past_epochs: Vec[StoredPastEpochVersion1]
+    reinit: Opt[ReInit]
+
+
 class StoredKeyPackage(Struct):
     """A KeyPackage of ours and its private keys."""
 
@@ -142,7 +175,7 @@ class StoredKeyPackage(Struct):
 def encode_group(group: Group) -> bytes:
     """A group's whole state. Secret."""
     return StoredGroup(
-        version=_VERSION,
+        version=_GROUP_VERSIONS[-1],
         context=group.context,
         tree=tree_nodes(group.tree),
         own_leaf=group.own_leaf,
@@ -174,14 +207,14 @@ def encode_group(group: Group) -> bytes:
 
 
 def decode_group(provider: CryptoProvider, data: bytes) -> Group:
-    """The group that `encode_group` made `data` from.
+    """The group that `encode_group` of this or an earlier version made `data` from.
 
     Raises:
         UnsupportedError: code `unknown-state-version`: a later version made it; or its cipher suite is not known.
         DecodeError: it is no such state.
     """
-    _check_version(data, "StoredGroup")
-    stored = StoredGroup.decode(data)
+    version = _checked_version(data, "StoredGroup", _GROUP_VERSIONS)
+    stored = StoredGroupVersion1.decode(data) if version == 1 else StoredGroup.decode(data)
     tree = tree_of(stored.tree.nodes)
     return Group(
         crypto=crypto(provider, stored.context.cipher_suite),
@@ -214,7 +247,7 @@ def decode_group(provider: CryptoProvider, data: bytes) -> Group:
 def encode_key_package(own: OwnKeyPackage) -> bytes:
     """A KeyPackage of ours with its private keys. Secret."""
     return StoredKeyPackage(
-        version=_VERSION,
+        version=_KEY_PACKAGE_VERSIONS[-1],
         key_package=own.key_package,
         init_key_priv=own.init_key.private_key,
         encryption_key_priv=own.encryption_key.private_key,
@@ -223,13 +256,13 @@ def encode_key_package(own: OwnKeyPackage) -> bytes:
 
 
 def decode_key_package(data: bytes) -> OwnKeyPackage:
-    """The KeyPackage that `encode_key_package` made `data` from.
+    """The KeyPackage that `encode_key_package` of this or an earlier version made `data` from.
 
     Raises:
         UnsupportedError: code `unknown-state-version`.
         DecodeError: it is no such state.
     """
-    _check_version(data, "StoredKeyPackage")
+    _checked_version(data, "StoredKeyPackage", _KEY_PACKAGE_VERSIONS)
     stored = StoredKeyPackage.decode(data)
     package = stored.key_package
     return OwnKeyPackage(
@@ -240,14 +273,15 @@ def decode_key_package(data: bytes) -> OwnKeyPackage:
     )
 
 
-def _check_version(data: bytes, struct: str) -> None:
+def _checked_version(data: bytes, struct: str, versions: Sequence[int]) -> int:
     if len(data) < 2:
         raise DecodeError("the input ends too early", struct=struct, field="version", offset=0)
     version = int.from_bytes(data[:2], "big")
-    if version != _VERSION:
+    if version not in versions:
         raise UnsupportedError(
             f"a state of version {version}, which we do not know", code="unknown-state-version"
         )
+    return version
 
 
 def _public_key(tree: RatchetTree, node: int) -> bytes:
@@ -330,13 +364,15 @@ def _store_past_epoch(past: PastEpoch) -> StoredPastEpoch:
             StoredSignatureKey(leaf_index=leaf, signature_key=key)
             for leaf, key in past.signature_keys.items()
         ),
+        ended=past.ended,
     )
 
 
-def _load_past_epoch(stored: StoredPastEpoch) -> PastEpoch:
+def _load_past_epoch(stored: StoredPastEpoch | StoredPastEpochVersion1) -> PastEpoch:
     return PastEpoch(
         context=stored.context,
         secrets=_load_secrets(stored.secrets),
         secret_tree=_load_secret_tree(stored.secret_tree),
         signature_keys={LeafIndex(item.leaf_index): item.signature_key for item in stored.signature_keys},
+        ended=stored.ended if isinstance(stored, StoredPastEpoch) else None,
     )

@@ -24,6 +24,7 @@ from ..mls.framing import (
 from ..mls.group_context import GroupContext
 from ..mls.key_schedule import EpochSecrets
 from ..mls.nodes import ProtocolVersion
+from ..mls.padding import fixed_padding
 from ..mls.proposals import Proposal, Remove, proposal
 from ..mls.protection import (
     authenticate,
@@ -70,7 +71,9 @@ class _Epoch:
 
     def protect_private(self, message: AuthenticatedContent, padding: int = 0) -> PrivateMessage:
         """With the first key of the sender's ratchet."""
-        return protect_private(self.crypto, self.secrets, self.secret_tree, message, padding)[1]
+        return protect_private(self.crypto, self.secrets, self.secret_tree, message, fixed_padding(padding))[
+            1
+        ]
 
     def opened(self, encoded: bytes, kind: type[PublicMessage | PrivateMessage]) -> AuthenticatedContent:
         """The verified message in an encoded MLSMessage of one of the two kinds."""

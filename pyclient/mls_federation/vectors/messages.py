@@ -32,6 +32,7 @@ from ..mls.framing import (
 )
 from ..mls.joining import open_welcome
 from ..mls.key_package import KeyPackage
+from ..mls.padding import fixed_padding
 from ..mls.proposals import (
     Add,
     ExternalInit,
@@ -111,7 +112,7 @@ def generate(provider: CryptoProvider, cipher_suite: CipherSuite, _: None) -> Ve
     welcome = decode_message(adding.welcome)
     assert isinstance(welcome, Welcome)
     newcomer = join(suite, welcome, own, now=None)
-    private = send_application_data(newcomer, b"application data", padding=16)
+    private = send_application_data(newcomer, b"application data", padding=fixed_padding(16))
     public = WireFormat.mls_public_message
     proposing = propose(newcomer, remove(founder.own_leaf), wire_format=public)
     extensions = _required_capabilities()

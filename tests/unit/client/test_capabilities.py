@@ -48,7 +48,8 @@ def test_all_that_we_support_is_listed_and_nothing_else(
 def test_extensions_in_use_are_listed(packages: list[KeyPackage]) -> None:
     for package in packages:
         used = {item.extension_type for item in (*package.extensions, *package.leaf_node.extensions)}
-        assert used - DEFAULT_EXTENSION_TYPES <= set(package.leaf_node.capabilities.extensions)
+        # §13.5: a receiver passes over what it does not know in a KeyPackage, listed or not.
+        assert used - DEFAULT_EXTENSION_TYPES - GREASE <= set(package.leaf_node.capabilities.extensions)
     assert any(
         item.extension_type == ExtensionType.last_resort
         for package in packages

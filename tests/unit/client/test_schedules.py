@@ -16,7 +16,7 @@ from mls_federation.crypto import CryptoProvider
 from tests.support.network import Peer, group_of, of_type
 
 _NAMES = ("alice@a.example", "bob@b.example", "carol@c.example")
-# The engine reads messages of so many past epochs (`MAX_PAST_EPOCHS`).
+# The engine reads messages of so many past epochs (`DEFAULT_RETENTION`).
 _COMMITS = 3
 
 

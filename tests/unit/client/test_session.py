@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mls_federation.client import session
 from mls_federation.client.account import CLOCK_TOLERANCE, KEY_LIFETIME, Account, new_account, new_key_package
 from mls_federation.client.events import (
     EpochChanged,
@@ -271,7 +272,7 @@ def test_a_message_that_is_too_late_is_refused(alice: Peer, bob: Peer) -> None:
     late = sent_by(bob, group_id, b"late")
     for _ in range(4):
         alice.renew(group_id)
-    assert_refused(alice, late, "wrong-epoch", EpochError)
+    assert_refused(alice, late, "epoch-forgotten", EpochError)
 
 
 def test_a_late_message_of_somebody_whose_leaf_has_another_member_now(
@@ -294,7 +295,7 @@ def test_a_late_message_of_somebody_whose_leaf_has_another_member_now(
 
 def assert_later(peer: Peer, message: bytes) -> None:
     """The newcomer has none of the keys of before."""
-    assert_refused(peer, message, "wrong-epoch", EpochError)
+    assert_refused(peer, message, "epoch-forgotten", EpochError)
 
 
 def test_what_is_kept_is_bounded(alice: Peer, bob: Peer) -> None:
@@ -934,3 +935,22 @@ def test_a_message_far_ahead_in_its_ratchet_is_bounded(alice: Peer, bob: Peer) -
         group = send_application_data(group, b"").group
     far = send_application_data(group, b"far").message
     assert_refused(bob, far, "generation-too-far", ValidationError)
+
+
+def test_keys_of_past_epochs_are_erased_when_their_time_is_over(alice: Peer, bob: Peer, carol: Peer) -> None:
+    group_id = group_of(alice, bob)
+    other = group_of(alice, carol)
+    late = sent_by(bob, group_id, b"late")
+    alice.renew(group_id)
+    assert [past.context.epoch for past in alice.group(group_id).group.past_epochs] == [0, 1]
+    assert sorted(alice.group(group_id).past_identities) == [0, 1]
+
+    # What arrives is of another group, and cannot even be read.
+    accepted = session.accept(alice.provider, alice.state, 100, b"", NOW + 24 * 3600 + 1)
+
+    for each in (group_id, other):
+        assert accepted.state.group(each).group.past_epochs == ()
+        assert accepted.state.group(each).past_identities == {}
+    [event] = session.accept(alice.provider, accepted.state, 101, late, NOW).events
+    assert isinstance(event, MessageRefused)
+    assert event.error.code == "epoch-forgotten"

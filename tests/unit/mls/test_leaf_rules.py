@@ -84,7 +84,13 @@ DEMANDS = required(
 def party(suite_1: Crypto) -> Party:
     """A group that demands much, whose members can do it all."""
     return Party(
-        suite_1, "ann", "ben", "eve", extensions=(PRIVATE_EXTENSION, DEMANDS), capabilities=capable(suite_1)
+        suite_1,
+        "ann",
+        "ben",
+        "eve",
+        extensions=(PRIVATE_EXTENSION, DEMANDS),
+        capabilities=capable(suite_1),
+        grease=False,
     )
 
 
@@ -159,7 +165,7 @@ def test_an_extension_that_the_leaf_does_not_list(party: Party, way: str) -> Non
 @pytest.mark.rule("7.3-04", "13.3-01")
 @ways
 def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way: str) -> None:
-    party = Party(suite_1, "ann", "ben", "eve")  # who know basic credentials alone
+    party = Party(suite_1, "ann", "ben", "eve", grease=False)  # who know basic credentials alone
     both = replace(party.client("ann").capabilities, credentials=(CredentialType.basic, CredentialType.x509))
     changes = {"credential": X509, "capabilities": both}
     if way == "tree":
@@ -171,7 +177,7 @@ def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way:
 @pytest.mark.rule("7.3-05", "13.3-01")
 @ways
 def test_a_member_that_does_not_support_anothers_credential(suite_1: Crypto, way: str) -> None:
-    party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1))
+    party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1), grease=False)
     changes = {
         "credential": X509,
         "capabilities": capable(suite_1, credentials=(CredentialType.x509,)),
@@ -274,7 +280,7 @@ def test_keys_that_are_in_the_group_already(party: Party) -> None:
 
 @pytest.mark.rule("7.2-03")
 def test_default_extensions_need_not_be_listed(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben")
+    party = Party(suite_1, "ann", "ben", grease=False)
     name = Extension(extension_type=ExtensionType.application_id, extension_data=b"\x01x")
     own = party.client("cat").key_package(leaf_extensions=[name])
     party.commit("ann", [add(own.key_package)], joining={"cat": own})
@@ -284,7 +290,7 @@ def test_default_extensions_need_not_be_listed(suite_1: Crypto) -> None:
 @pytest.mark.rule("7.2-05", "13.4-02", "13.5-02")
 def test_unknown_capabilities_are_passed_over_in_a_group(suite_1: Crypto) -> None:
     for unknown in (GREASE, 0x1234):
-        party = Party(suite_1, "ann", "ben")
+        party = Party(suite_1, "ann", "ben", grease=False)
         basic = party.client("ann").capabilities
         changed = Capabilities(
             versions=(ProtocolVersion(unknown), *basic.versions),
@@ -306,7 +312,7 @@ def test_unknown_capabilities_are_passed_over_in_a_group(suite_1: Crypto) -> Non
 
 @pytest.mark.rule("10-08", "13.4-02")
 def test_an_unknown_extension_of_a_key_package_that_nobody_lists(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben")
+    party = Party(suite_1, "ann", "ben", grease=False)
     for unknown in (GREASE, 0x1234):
         extension = Extension(extension_type=ExtensionType(unknown), extension_data=b"whatever")
         own = party.client(f"member {unknown}").key_package(extensions=[extension])
@@ -315,7 +321,7 @@ def test_an_unknown_extension_of_a_key_package_that_nobody_lists(suite_1: Crypto
 
 @pytest.mark.rule("13.5-02", "12.4.3-02")
 def test_grease_that_must_not_be_there_is_refused_as_any_unknown_value(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "eve")
+    party = Party(suite_1, "ann", "eve", grease=False)
     for unknown in (GREASE, 0x1234):
         extension = Extension(extension_type=ExtensionType(unknown), extension_data=b"")
         eve = party.groups["eve"]
@@ -331,7 +337,7 @@ def test_grease_that_must_not_be_there_is_refused_as_any_unknown_value(suite_1: 
 
 @pytest.mark.rule("12.1.7-01", "12.3-01")
 def test_new_demands_are_held_against_those_who_are_added_with_them(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1))
+    party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1), grease=False)
     incapable = party.client("new").key_package().key_package
     proposals = [add(incapable), change_extensions([DEMANDS])]
     with pytest.raises(MLSError) as caught:
@@ -343,7 +349,7 @@ def test_new_demands_are_held_against_those_who_are_added_with_them(suite_1: Cry
 
 @pytest.mark.rule("12.1.7-01")
 def test_new_demands_are_not_held_against_those_who_are_removed_with_them(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben", capabilities=capable(suite_1))
+    party = Party(suite_1, "ann", "ben", capabilities=capable(suite_1), grease=False)
     own = party.client("old").key_package()
     party.commit("ann", [add(own.key_package)], joining={"old": own})
     party.commit("ann", [change_extensions([DEMANDS]), remove(party.leaf("old"))])
@@ -352,7 +358,7 @@ def test_new_demands_are_not_held_against_those_who_are_removed_with_them(suite_
 
 @pytest.mark.rule("12.1.7-01", "11.1-02")
 def test_new_demands_that_a_member_does_not_meet(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "eve", capabilities=capable(suite_1))
+    party = Party(suite_1, "ann", "eve", capabilities=capable(suite_1), grease=False)
     own = party.client("old").key_package()
     party.commit("ann", [add(own.key_package)], joining={"old": own})
     eve = party.groups["eve"]
@@ -361,7 +367,7 @@ def test_new_demands_that_a_member_does_not_meet(suite_1: Crypto) -> None:
 
 @pytest.mark.rule("12.1.7-02", "13.5-01")
 def test_new_extensions_replace_all(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben", extensions=(DEMANDS,), capabilities=capable(suite_1))
+    party = Party(suite_1, "ann", "ben", extensions=(DEMANDS,), capabilities=capable(suite_1), grease=False)
     party.commit("ann", [change_extensions([PRIVATE_EXTENSION])])
     assert party.groups["ben"].context.extensions == (PRIVATE_EXTENSION,)
     party.commit("ben", [change_extensions([])])

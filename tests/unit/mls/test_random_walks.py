@@ -6,6 +6,7 @@ import pytest
 
 from mls_federation.crypto import Crypto
 from mls_federation.mls import WireFormat, add, decode_group, encode_group, remove
+from mls_federation.mls.padding import fixed_padding
 from tests.support.pair import Party
 
 STEPS = 25
@@ -69,7 +70,9 @@ class Walk:
 
     def talk(self) -> None:
         sender = self.somebody()
-        messages = [self.party.send(sender, bytes([number]), padding=number) for number in range(4)]
+        messages = [
+            self.party.send(sender, bytes([number]), padding=fixed_padding(number)) for number in range(4)
+        ]
         self.chance.shuffle(messages)
         for name in self.party.groups:
             if name != sender:

@@ -36,7 +36,6 @@ from mls_federation.mls.commit import Commit, UpdatePath
 from mls_federation.mls.credentials import basic_credential
 from mls_federation.mls.epoch import psk_lookup
 from mls_federation.mls.extensions import ProposalType
-from mls_federation.mls.group import MAX_PAST_EPOCHS
 from mls_federation.mls.joining import open_welcome
 from mls_federation.mls.nodes import LeafNodeSource, Lifetime
 from mls_federation.mls.proposals import Proposal, Remove
@@ -49,6 +48,7 @@ from mls_federation.mls.psk import (
     check_psk_ids,
 )
 from mls_federation.mls.ratchet_tree import encode_tree
+from mls_federation.mls.retention import DEFAULT_RETENTION
 from mls_federation.mls.secret_tree import HashRatchet
 from mls_federation.mls.transcript import interim_transcript_hash
 from mls_federation.mls.tree_hashes import tree_hash
@@ -402,7 +402,7 @@ def test_more_psks_than_can_be_counted(party: Party) -> None:
 @pytest.mark.rule("8.6-01")
 def test_resumption_psks_are_kept_for_a_number_of_epochs(party: Party) -> None:
     first = party.groups["ann"].epoch
-    for _ in range(MAX_PAST_EPOCHS):
+    for _ in range(DEFAULT_RETENTION.epochs):
         party.commit("cat")
     ann = party.groups["ann"]
     for epoch in (first, ann.epoch):

@@ -111,7 +111,7 @@ def own(suite_1: Crypto) -> OwnKeyPackage:
 
 
 def test_states_of_a_later_version(suite_1: Crypto, group: Group, own: OwnKeyPackage) -> None:
-    for version in (b"\x00\x00", b"\x00\x02", b"\xff\xff"):
+    for version in (b"\x00\x00", b"\x00\x03", b"\xff\xff"):
         with pytest.raises(UnsupportedError) as caught:
             decode_group(suite_1.provider, version + encode_group(group)[2:])
         assert caught.value.code == "unknown-state-version"
