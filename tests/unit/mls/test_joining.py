@@ -191,7 +191,7 @@ def test_psks(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_secrets(psks=(unknown, unknown)), "duplicate-psk")
 
 
-@pytest.mark.rule("11.2-03", "12.4.3.1-16")
+@pytest.mark.rule("11.2-03")
 @pytest.mark.parametrize("usage", [ResumptionPSKUsage.reinit, ResumptionPSKUsage.branch])
 def test_a_group_that_says_to_come_out_of_another(invitation: Invitation, usage: ResumptionPSKUsage) -> None:
     # We have the PSK that it names, but were not told that the group is to come out of that one.
