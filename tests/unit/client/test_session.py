@@ -179,7 +179,6 @@ def test_a_message_goes_once_to_each_domain(alice: Peer, bob: Peer, carol: Peer,
     assert len({outgoing.message for outgoing in outbox}) == 1
 
 
-@pytest.mark.rule("12.4.2-09")
 def test_those_who_left_get_their_removal_and_nothing_after(alice: Peer, bob: Peer, carol: Peer) -> None:
     group_id = group_of(alice, bob, carol)
     alice.remove(group_id, "bob@b.example")

@@ -117,7 +117,7 @@ def assert_every_octet_counts(party: Party, message: bytes) -> None:
 # -- private messages, field by field
 
 
-@pytest.mark.rule("6-04", "6.3.1-06", "6.3.2-03", "12.4.2-01")
+@pytest.mark.rule("6-04", "6.3.1-06", "12.4.2-01")
 def test_private_messages(party: Party) -> None:
     message = private_message(party)
     refuse(party, replace(message, group_id=b"another"), "wrong-group", EpochError)
