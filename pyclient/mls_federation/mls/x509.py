@@ -16,8 +16,10 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
 
 from ..errors import UsageError, ValidationError
-from .authentication import CredentialCheck
+from .authentication import CredentialCheck, SuccessorCheck
 from .credentials import Certificate, Credential, CredentialType, X509Credential
+
+_NO_NAMES = (x509.Name([]), None)
 
 
 def x509_credential(chain: Sequence[bytes]) -> Credential:
@@ -62,6 +64,40 @@ def trust_anchors(roots: Sequence[bytes], others: CredentialCheck) -> Credential
             raise _refused(f"its chain is not valid: {error}") from None
 
     return check
+
+
+def same_names(others: SuccessorCheck) -> SuccessorCheck:
+    """A check that lets an X.509 credential follow one whose end entity has the same subject and alternative names.
+
+    The certificates may be new, and of another issuer: whether that one is trusted, `trust_anchors` says.
+
+    Args:
+        others: judges all pairs of which one is of another type.
+    """
+
+    def check(old: Credential, new: Credential) -> None:
+        if not (isinstance(old.credential, X509Credential) and isinstance(new.credential, X509Credential)):
+            others(old, new)
+            return
+        names = _names(_load(old.credential)[0])
+        if names != _names(_load(new.credential)[0]) or names == _NO_NAMES:
+            raise ValidationError(
+                "a leaf whose certificate names somebody else than the one that it replaces",
+                code="not-a-successor",
+                section="5.3.1",
+            )
+
+    return check
+
+
+def _names(certificate: x509.Certificate) -> tuple[x509.Name, x509.SubjectAlternativeName | None]:
+    try:
+        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        alternative = None
+    except ValueError:
+        raise _refused("its extensions are malformed") from None
+    return certificate.subject, alternative
 
 
 def _load(credential: X509Credential) -> list[x509.Certificate]:
