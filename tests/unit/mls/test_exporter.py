@@ -43,6 +43,7 @@ def party(suite_1: Crypto) -> Party:
     return Party(suite_1, "ann", "ben")
 
 
+@pytest.mark.rule("8.5-01")
 @pytest.mark.parametrize("cipher_suite", list(CipherSuite), ids=[suite.name for suite in CipherSuite])
 def test_the_exporter_hashes_the_context(provider: CryptoProvider, cipher_suite: CipherSuite) -> None:
     suite = crypto(provider, cipher_suite)
@@ -54,6 +55,7 @@ def test_the_exporter_hashes_the_context(provider: CryptoProvider, cipher_suite:
         assert export_secret(group, "label", suite.hash(context), 32) != expected
 
 
+@pytest.mark.rule("8.5-01")
 def test_an_exported_secret_is_for_one_label_context_and_length(party: Party) -> None:
     ann = party.groups["ann"]
     secrets = {

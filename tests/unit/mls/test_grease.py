@@ -164,6 +164,7 @@ def test_grease_in_the_leaf_of_an_external_commit(suite_1: Crypto) -> None:
     assert followed.group.context == received.group.context
 
 
+@pytest.mark.rule("13.5-01")
 def test_no_grease_in_the_group_context_nor_in_what_it_requires(suite_1: Crypto) -> None:
     """An unknown value there would shut members out, or stop them."""
     required = RequiredCapabilities(
@@ -183,6 +184,7 @@ def test_no_grease_in_the_group_context_nor_in_what_it_requires(suite_1: Crypto)
     assert ended.extensions == (extension,)
 
 
+@pytest.mark.rule("13.5-02")
 def test_grease_that_we_receive_is_ignored_everywhere(suite_1: Crypto) -> None:
     """More of it than we send ourselves, in all places at once; the group goes on as ever."""
     everything = [

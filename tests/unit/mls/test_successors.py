@@ -83,6 +83,7 @@ def assert_refused(
 # -- external commits
 
 
+@pytest.mark.rule("12.2-18")
 @RECEIVERS
 def test_an_external_commit_may_remove_a_leaf_of_the_same_identity(party: Party, receiver: Receiver) -> None:
     message = joining(party, "ben", party.leaf("ben")).message
@@ -90,6 +91,7 @@ def test_an_external_commit_may_remove_a_leaf_of_the_same_identity(party: Party,
     assert_refused(receiver, party, message, nobody, "our-own-code")
 
 
+@pytest.mark.rule("12.2-18")
 @RECEIVERS
 def test_an_external_commit_may_not_remove_somebody_else(party: Party, receiver: Receiver) -> None:
     message = joining(party, "eve", party.leaf("ben")).message
@@ -102,6 +104,7 @@ def test_an_external_commit_that_removes_nobody_replaces_nobody(party: Party, re
     receiver(party, joining(party, "eve", None).message, nobody)
 
 
+@pytest.mark.rule("12.2-18")
 def test_the_default_is_that_the_identity_stays(party: Party) -> None:
     message = joining(party, "eve", party.leaf("ben")).message
     for refused in (
@@ -130,6 +133,7 @@ def test_the_check_is_given_both_credentials(party: Party) -> None:
 # -- members who take on another credential
 
 
+@pytest.mark.rule("5.3.1-07")
 @RECEIVERS
 def test_a_commit_with_another_credential(party: Party, receiver: Receiver) -> None:
     ben = party.groups["ben"]
@@ -155,6 +159,7 @@ def renaming_update(group: Group) -> Proposal:
     )
 
 
+@pytest.mark.rule("5.3.1-07")
 def test_an_update_with_another_credential(party: Party) -> None:
     sent = propose(
         party.groups["ben"], renaming_update(party.groups["ben"]), wire_format=WireFormat.mls_public_message
