@@ -56,6 +56,7 @@ def test_no_padding(party: Party) -> None:
     assert len(set(sizes(party, no_padding))) == 300
 
 
+@pytest.mark.rule("6.3.1-01")
 @pytest.mark.parametrize("octets", [1, 32, 100, 1000])
 def test_padding_to_multiples(party: Party, octets: int) -> None:
     policy = padding_to_multiples(octets)
@@ -116,6 +117,7 @@ def test_padding_hides_the_length_by_default(party: Party) -> None:
     ]
 
 
+@pytest.mark.rule("6.3.1-01")
 def test_handshake_messages_are_padded_too(party: Party) -> None:
     party.add("ann", "cat")
     ann = party.groups["ann"]
