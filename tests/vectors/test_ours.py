@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +109,13 @@ def test_what_is_no_vector_file(provider: CryptoProvider, data: bytes) -> None:
     with pytest.raises(VectorFormatError) as caught:
         vectors.verify_file(provider, data)
     assert caught.value.code == "bad-vector"
+
+
+def test_a_string_that_does_not_end_takes_no_time(provider: CryptoProvider) -> None:
+    began = time.process_time()
+    with pytest.raises(VectorFormatError):
+        vectors.verify_file(provider, '["' + '\\"' * 50_000)
+    assert time.process_time() - began < 5
 
 
 def test_brackets_in_strings_are_no_levels(provider: CryptoProvider) -> None:

@@ -23,6 +23,8 @@ from .transcript import confirmed_transcript_hash, interim_transcript_hash
 from .tree_hashes import tree_hash
 from .tree_math import LeafIndex, NodeIndex
 
+_LAST_EPOCH = (1 << 64) - 1
+
 # Finds the secret of a PSK; None if it is not known.
 PSKLookup = Callable[[PreSharedKeyID], bytes | None]
 
@@ -88,7 +90,14 @@ def combined_psk_secret(crypto: Crypto, psks: Sequence[PreSharedKeyID], look_up:
 def provisional_context(
     crypto: Crypto, context: GroupContext, tree: RatchetTree, extensions: Sequence[Extension]
 ) -> GroupContext:
-    """The new epoch's context with the old transcript hash: what path secrets are sealed under (§12.4.1)."""
+    """The new epoch's context with the old transcript hash: what path secrets are sealed under (§12.4.1).
+
+    Raises:
+        ValidationError: code `last-epoch`: no epoch comes after one whose number fills its uint64.
+    """
+    # A group can be founded in any epoch by who makes up its first Welcome.
+    if context.epoch == _LAST_EPOCH:
+        raise ValidationError("no epoch comes after this one", code="last-epoch", section="8")
     return replace_fields(
         context,
         epoch=context.epoch + 1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from ..codec import (
     ClosedEnum8,
@@ -202,13 +203,12 @@ def check_leaf_node(leaf: LeafNode, suite: CipherSuite, policy: LeafPolicy) -> N
             code="unsupported-credential",
             section="7.3",
         )
-    for extension in leaf.extensions:
-        if not supports_extension(capabilities, extension.extension_type):
-            raise ValidationError(
-                "a leaf has an extension that is not among its capabilities",
-                code="unsupported-extension",
-                section="7.3",
-            )
+    if not supports_extensions(capabilities, [extension.extension_type for extension in leaf.extensions]):
+        raise ValidationError(
+            "a leaf has an extension that is not among its capabilities",
+            code="unsupported-extension",
+            section="7.3",
+        )
     now = policy.now
     if (
         isinstance(leaf.source, Lifetime)
@@ -219,9 +219,9 @@ def check_leaf_node(leaf: LeafNode, suite: CipherSuite, policy: LeafPolicy) -> N
     policy.check_credential(leaf.credential, leaf.signature_key, now)
 
 
-def supports_extension(capabilities: Capabilities, extension_type: ExtensionType) -> bool:
-    """Whether a client knows an extension type (§7.2)."""
-    return extension_type in DEFAULT_EXTENSION_TYPES or extension_type in capabilities.extensions
+def supports_extensions(capabilities: Capabilities, extension_types: Iterable[ExtensionType]) -> bool:
+    """Whether a client knows all of these extension types (§7.2)."""
+    return _lists_all(capabilities.extensions, extension_types, DEFAULT_EXTENSION_TYPES)
 
 
 def check_capabilities(leaf: LeafNode, group_extensions: Sequence[Extension]) -> None:
@@ -232,26 +232,30 @@ def check_capabilities(leaf: LeafNode, group_extensions: Sequence[Extension]) ->
         DecodeError: the `required_capabilities` extension is malformed.
     """
     capabilities = leaf.capabilities
-    for extension in group_extensions:
-        if not supports_extension(capabilities, extension.extension_type):
-            raise ValidationError(
-                "a member does not support an extension of the group",
-                code="unsupported-extension",
-                section="13.4",
-            )
+    if not supports_extensions(capabilities, [extension.extension_type for extension in group_extensions]):
+        raise ValidationError(
+            "a member does not support an extension of the group",
+            code="unsupported-extension",
+            section="13.4",
+        )
     encoded = find_extension(group_extensions, ExtensionType.required_capabilities)
     if encoded is None:
         return
     required = RequiredCapabilities.decode(encoded)
-    lacking = (
-        any(not supports_extension(capabilities, kind) for kind in required.extension_types)
-        or any(
-            kind not in DEFAULT_PROPOSAL_TYPES and kind not in capabilities.proposals
-            for kind in required.proposal_types
-        )
-        or any(kind not in capabilities.credentials for kind in required.credential_types)
-    )
-    if lacking:
+    if not (
+        supports_extensions(capabilities, required.extension_types)
+        and _lists_all(capabilities.proposals, required.proposal_types, DEFAULT_PROPOSAL_TYPES)
+        and _lists_all(capabilities.credentials, required.credential_types, frozenset())
+    ):
         raise ValidationError(
             "a member lacks a capability that the group requires", code="missing-capability", section="11.1"
         )
+
+
+def _lists_all(listed: Sequence[int], wanted: Iterable[int], default: AbstractSet[int]) -> bool:
+    """Whether all that is wanted is listed, or known by default.
+
+    Both lists can have as many entries as a message has room for, so they are not compared entry by entry.
+    """
+    unusual = {int(kind) for kind in wanted if kind not in default}
+    return not unusual or unusual.issubset(map(int, listed))

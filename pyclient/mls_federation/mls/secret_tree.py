@@ -19,8 +19,8 @@ from .tree_math import LeafIndex, NodeIndex, left, node_of, right, root
 # Without the first, one message could cost its receiver 2^32 steps; without the second, unbounded memory (§15.3).
 MAX_FORWARD = 1000
 MAX_SKIPPED = 1000
-# `SenderData.generation` is a uint32.
-_LAST_GENERATION = 0xFFFFFFFF
+# `SenderData.generation` is a uint32, and so is the next one in a state that is stored.
+_LAST_GENERATION = 0xFFFFFFFE
 
 
 class RatchetKind(Enum):
@@ -63,7 +63,7 @@ class HashRatchet:
 
         Raises:
             EpochError: code `replayed`: it was had before, or is so old that it was forgotten.
-            ValidationError: code `generation-too-far`: more than MAX_FORWARD ahead.
+            ValidationError: code `generation-too-far`: more than MAX_FORWARD ahead, or the last of all.
         """
         if generation < self.generation:
             skipped = dict(self.skipped)
@@ -71,7 +71,8 @@ class HashRatchet:
             if key is None:
                 raise EpochError("this message was already received", code="replayed", section="9.1")
             return HashRatchet(self.secret, self.generation, skipped), key
-        if generation - self.generation > MAX_FORWARD:
+        # Stricter than §9.1: the very last generation is not used.
+        if generation - self.generation > MAX_FORWARD or generation > _LAST_GENERATION:
             raise ValidationError(
                 f"generation {generation} is more than {MAX_FORWARD} ahead",
                 code="generation-too-far",
@@ -141,7 +142,9 @@ class SecretTree:
                 secrets[left_child] = crypto.expand_with_label(secret, "tree", b"left", crypto.Nh)
                 secrets[right_child] = crypto.expand_with_label(secret, "tree", b"right", crypto.Nh)
             node = left_child if goal < node else right_child
-        leaf_secret = secrets.pop(node)
+        leaf_secret = secrets.pop(node, None)
+        if leaf_secret is None:
+            raise StateError(f"the secret tree has nothing of leaf {leaf}", code="bad-state")
         begun = {
             (leaf, kind): HashRatchet(crypto.expand_with_label(leaf_secret, kind.value, b"", crypto.Nh))
             for kind in RatchetKind

@@ -19,6 +19,7 @@ from .key_schedule import EpochSecrets
 from .proposals import Proposal, ReInit
 from .ratchet_tree import RatchetTree, RatchetTreeNodes, tree_nodes, tree_of
 from .secret_tree import HashRatchet, MessageKey, RatchetKind, SecretTree
+from .tree_hashes import check_unmerged_leaves
 from .tree_math import LeafIndex, NodeIndex
 
 # Version 2 has the time at which a past epoch ended.
@@ -211,11 +212,12 @@ def decode_group(provider: CryptoProvider, data: bytes) -> Group:
 
     Raises:
         UnsupportedError: code `unknown-state-version`: a later version made it; or its cipher suite is not known.
-        DecodeError: it is no such state.
+        DecodeError, ValidationError: it is no such state.
     """
     version = _checked_version(data, "StoredGroup", _GROUP_VERSIONS)
     stored = StoredGroupVersion1.decode(data) if version == 1 else StoredGroup.decode(data)
     tree = tree_of(stored.tree.nodes)
+    check_unmerged_leaves(tree)
     return Group(
         crypto=crypto(provider, stored.context.cipher_suite),
         context=stored.context,
@@ -343,6 +345,10 @@ def _store_secret_tree(tree: SecretTree) -> StoredSecretTree:
 
 
 def _load_secret_tree(stored: StoredSecretTree) -> SecretTree:
+    if stored.leaf_count.bit_count() != 1:
+        raise DecodeError(
+            "no tree has as many leaves", struct="StoredSecretTree", field="leaf_count", offset=0
+        )
     ratchets = {}
     for item in stored.ratchets:
         if item.kind >= len(_KINDS):

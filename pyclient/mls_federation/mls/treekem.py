@@ -219,7 +219,9 @@ def _keys_above(
     private_keys = {}
     for node in nodes:
         keys = _node_keys(crypto, path_secret)
-        if keys.public_key != tree.encryption_key(node):
+        # The path of a Welcome's signer is blank where it did not commit with a path.
+        parent = tree.parent_at(node)
+        if parent is None or keys.public_key != parent.encryption_key:
             raise ValidationError(
                 f"the path secret does not give the public key of node {node}",
                 code="wrong-path-key",

@@ -52,7 +52,8 @@ FAMILIES: dict[str, Family] = {
 }
 
 _MAX_DEPTH = 32
-_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+# A string that does not end takes all that is left: were it passed over, its every quotation mark would be tried anew.
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[][{}]")
 
 

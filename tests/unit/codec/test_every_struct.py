@@ -1,5 +1,6 @@
 """Properties of every struct's codec (§2.1): one encoding for each value, one value for each encoding."""
 
+import pkgutil
 import sys
 from typing import Any
 
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mls_federation
 from mls_federation.codec import Rest, Struct
 from mls_federation.errors import DecodeError
 from mls_federation.vectors.messages import rebuilt
-from tests.support.strategies import all_structs, implicit_fields, layouts, name_of, structs
+from tests.support.strategies import PACKAGES, all_structs, implicit_fields, layouts, name_of, structs
 
 ALL = all_structs()
 
@@ -28,6 +30,12 @@ def test_the_structs_are_found() -> None:
     assert {"mls.framing.MLSMessage", "mls.welcome.GroupInfo", "crypto.labels.KDFLabel"} <= set(
         map(name_of, ALL)
     )
+
+
+def test_no_package_is_forgotten() -> None:
+    walked = {package.__name__.removeprefix("mls_federation.") for package in PACKAGES}
+    there = {module.name for module in pkgutil.iter_modules(mls_federation.__path__) if module.ispkg}
+    assert there - walked == {"codec", "io", "browser"}
 
 
 @every_struct

@@ -182,6 +182,11 @@ def test_another_path_secret(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_secrets(path_secret=wrong), "wrong-path-key")
 
 
+def test_a_path_secret_for_a_path_that_is_blank(loose_invitation: Invitation) -> None:
+    secret = PathSecret(path_secret=bytes(32))
+    refuse(loose_invitation, loose_invitation.with_secrets(path_secret=secret), "wrong-path-key")
+
+
 @pytest.mark.rule("12.4.3.1-03", "12.1.4-02")
 def test_psks(invitation: Invitation) -> None:
     unknown = PreSharedKeyID(psktype=PSKType.external, psk=ExternalPSK(psk_id=b"?"), psk_nonce=bytes(32))

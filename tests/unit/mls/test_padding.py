@@ -133,6 +133,7 @@ def test_handshake_messages_are_padded_too(party: Party) -> None:
     assert encrypted(propose(ann, remove(party.leaf("cat"))).message) == SMALLEST
 
 
+@pytest.mark.rule("6.3.1-01")
 @pytest.mark.parametrize("policy", [no_padding, padme, padding_to_multiples(512), fixed_padding(5000)])
 def test_any_padding_is_read(party: Party, policy: Padding) -> None:
     message = party.send("ann", b"data", padding=policy)

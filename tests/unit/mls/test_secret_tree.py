@@ -7,6 +7,7 @@ from mls_federation.errors import EpochError, ValidationError
 from mls_federation.mls.secret_tree import (
     MAX_FORWARD,
     MAX_SKIPPED,
+    HashRatchet,
     MessageKey,
     RatchetKind,
     SecretTree,
@@ -88,6 +89,19 @@ def test_how_far_one_message_can_drive_a_ratchet(suite_1: Crypto, tree: SecretTr
     tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD + 10)
     with pytest.raises(ValidationError):
         tree.take(suite_1, LEAF, APPLICATION, MAX_FORWARD + 11)
+
+
+def test_the_last_generation_that_is_received(suite_1: Crypto) -> None:
+    """As for sending: the next one must fit a stored state too."""
+    last = 2**32 - 2
+    ratchet = HashRatchet(bytes(32), last)
+    after, generation, sent = ratchet.take_next(suite_1)
+    assert (generation, after.generation) == (last, last + 1)
+    assert ratchet.take(suite_1, last) == (after, sent)
+    for before in (ratchet, after):
+        with pytest.raises(ValidationError) as caught:
+            before.take(suite_1, last + 1)
+        assert caught.value.code == "generation-too-far"
 
 
 @pytest.mark.rule("15.3-01")

@@ -416,10 +416,11 @@ def test_resumption_psks_are_kept_for_a_number_of_epochs(party: Party) -> None:
 
 @pytest.mark.rule("9.1-01", "15.2-01")
 def test_a_ratchet_that_has_come_to_its_end_seals_nothing(suite_1: Crypto) -> None:
-    # A generation is a uint32; one that came round again would use a key twice.
-    last = HashRatchet(bytes(32), 2**32 - 1)
+    # A generation is a uint32, and so is the one that follows it, which a stored state has. One that came round again
+    # would use a key twice.
+    last = HashRatchet(bytes(32), 2**32 - 2)
     last, generation, _ = last.take_next(suite_1)
-    assert generation == 2**32 - 1
+    assert generation == 2**32 - 2
     with pytest.raises(StateError) as caught:
         last.take_next(suite_1)
     assert caught.value.code == "ratchet-exhausted"

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mls_federation.codec import replace
 from mls_federation.crypto import Crypto
-from mls_federation.errors import DecodeError, EpochError, RemoteError, UnsupportedError
+from mls_federation.errors import (
+    DecodeError,
+    EpochError,
+    RemoteError,
+    StateError,
+    UnsupportedError,
+    ValidationError,
+)
 from mls_federation.mls import (
     Group,
     OwnKeyPackage,
@@ -17,7 +25,11 @@ from mls_federation.mls import (
     decode_key_package,
     encode_group,
     encode_key_package,
+    send_application_data,
 )
+from mls_federation.mls.nodes import Node, NodeType, ParentNode
+from mls_federation.mls.ratchet_tree import RatchetTreeNodes
+from mls_federation.mls.state import StoredGroup
 from tests.support.pair import NOW, Party, join_by, new_client
 
 
@@ -129,6 +141,30 @@ def test_states_cut_short(suite_1: Crypto, group: Group, own: OwnKeyPackage) -> 
     for length in range(len(stored)):
         with pytest.raises(DecodeError):
             decode_key_package(stored[:length])
+
+
+def test_states_that_contradict_themselves(suite_1: Crypto, group: Group) -> None:
+    """Nobody stores such a thing; but what is loaded must not fail later in ways that nobody expects."""
+    stored = StoredGroup.decode(encode_group(group))
+    for leaf_count in (0, 3, 2**32 - 1):
+        tree = replace(stored.secret_tree, leaf_count=leaf_count)
+        with pytest.raises(DecodeError):
+            decode_group(suite_1.provider, replace(stored, secret_tree=tree).encode())
+
+    nodes = list(stored.tree.nodes)
+    (place, parent) = next((at, node.node) for at, node in enumerate(nodes) if node and at % 2)
+    assert isinstance(parent, ParentNode)
+    beyond = replace(parent, unmerged_leaves=(2**20,))
+    nodes[place] = Node(node_type=NodeType.parent, node=beyond)
+    with pytest.raises(ValidationError) as unmerged:
+        decode_group(suite_1.provider, replace(stored, tree=RatchetTreeNodes(nodes=tuple(nodes))).encode())
+    assert unmerged.value.code == "bad-unmerged-leaves"
+
+    nothing = replace(stored.secret_tree, node_secrets=(), ratchets=())
+    loaded = decode_group(suite_1.provider, replace(stored, secret_tree=nothing, proposals=()).encode())
+    with pytest.raises(StateError) as caught:
+        send_application_data(loaded, b"data")
+    assert caught.value.code == "bad-state"
 
 
 @settings(max_examples=40)

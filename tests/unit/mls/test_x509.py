@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 
 import pytest
 
 pytest.importorskip("cryptography", reason="path validation is that of `cryptography`")
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, KeyPair, crypto
 from mls_federation.errors import UsageError, ValidationError
@@ -27,75 +21,15 @@ from mls_federation.mls import (
     decode_message,
     join,
 )
-from mls_federation.mls.authentication import accept_basic
+from mls_federation.mls.authentication import accept_basic, same_identity
 from mls_federation.mls.credentials import Credential, CredentialType, basic_credential
 from mls_federation.mls.nodes import Capabilities, ProtocolVersion
 from mls_federation.mls.welcome import Welcome
-from mls_federation.mls.x509 import trust_anchors, x509_credential
+from mls_federation.mls.x509 import same_names, trust_anchors, x509_credential
+from tests.support.certificates import START, Issued, issue, nameless
 from tests.support.pair import LIFETIME, NOW
 
 pytestmark = pytest.mark.cpython_only
-
-START = datetime.datetime.fromtimestamp(NOW, datetime.UTC) - datetime.timedelta(days=1)
-END = START + datetime.timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A certificate and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def der(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.DER)
-
-    @property
-    def key_pair(self) -> KeyPair:
-        public = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        return KeyPair(self.key.private_numbers().private_value.to_bytes(32, "big"), public)
-
-
-def issue(
-    name: str, issuer: Issued | None, *, authority: bool = False, end: datetime.datetime = END
-) -> Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    signer = key if issuer is None else issuer.key
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if issuer is None else issuer.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(START)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=authority,
-                crl_sign=authority,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-    )
-    if not authority:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.RFC822Name(f"{name}@a.example")]), critical=False
-        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-    return Issued(builder.sign(signer, hashes.SHA256()), key)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +99,31 @@ def test_chains_that_lead_nowhere_are_refused(suite_2: Crypto, root: Issued) -> 
     refusal(suite_2, root, [b"no certificate"], ben.key_pair)
 
 
+def altered(issued: Issued, old: bytes, new: bytes) -> bytes:
+    """The certificate with some octets replaced."""
+    assert old in issued.der
+    return issued.der.replace(old, new, 1)
+
+
+def test_certificates_of_what_nobody_knows_are_refused(suite_2: Crypto, root: Issued) -> None:
+    """Each of them `cryptography` takes apart later than the others, or refuses with an error of another kind."""
+    ben = issue("ben", root)
+    version_11 = altered(ben, bytes.fromhex("a003020102"), bytes.fromhex("a00302010a"))
+    ec_public_key, p256 = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107")
+    unknown_key = altered(ben, ec_public_key, ec_public_key[:-1] + b"\x7f")
+    unknown_curve = altered(ben, p256, p256[:-1] + b"\x7f")
+    subject = altered(ben, b"\x0c\x03ben", b"\x0d\x03ben")
+    for certificate in (version_11, unknown_key, unknown_curve, subject):
+        refusal(suite_2, root, [certificate], ben.key_pair)
+
+
+def test_a_certificate_with_a_negative_serial_number_writes_no_warning(suite_2: Crypto, root: Issued) -> None:
+    """Warnings are errors in these tests."""
+    ben = issue("ben", root)
+    octets = ben.certificate.serial_number.to_bytes(20, "big").lstrip(b"\x00")
+    refusal(suite_2, root, [altered(ben, octets, b"\x80" + octets[1:])], ben.key_pair)
+
+
 @pytest.mark.rule("5.3-01")
 def test_the_certificate_must_be_of_the_signature_key(suite_2: Crypto, root: Issued) -> None:
     ben = issue("ben", root)
@@ -194,3 +153,30 @@ def test_trust_anchors_are_certificates() -> None:
     for roots in ([], [b"none"]):
         with pytest.raises(UsageError):
             trust_anchors(roots, accept_basic)
+
+
+def test_a_new_certificate_with_the_same_names_may_follow(root: Issued) -> None:
+    check = same_names(same_identity)
+    old, other_root = issue("ben", root), issue("another root", None, authority=True)
+    for certificate in (issue("ben", root), issue("ben", other_root)):
+        check(x509_credential([old.der, root.der]), x509_credential([certificate.der]))
+
+
+def test_a_certificate_with_other_names_does_not_follow(root: Issued) -> None:
+    check = same_names(same_identity)
+    ben = x509_credential([issue("ben", root).der])
+    nobody = x509_credential([nameless(root)])
+    garbage = x509_credential([b"no certificate"])
+    for old, new, code in (
+        (ben, x509_credential([issue("eve", root).der]), "not-a-successor"),
+        (ben, nobody, "not-a-successor"),
+        (nobody, nobody, "not-a-successor"),
+        (ben, basic_credential(b"ben"), "not-a-successor"),
+        (basic_credential(b"ben"), ben, "not-a-successor"),
+        (ben, garbage, "credential-refused"),
+        (ben, x509_credential([]), "credential-refused"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            check(old, new)
+        assert caught.value.code == code
+    check(basic_credential(b"ben"), basic_credential(b"ben"))
