@@ -1,0 +1,169 @@
+"""How fast the engine is, beside what its cryptography alone costs, and beside other implementations in the same run.
+
+    python3 -m dev.environment && .venv/bin/python benchmarks/engine.py --write
+
+Every side is a process of its own, and they take turns. Right after an operation of ours, the primitive calls that it cannot do
+without are made alone: its floor. Times are medians of the rounds, and so are the ratios of the two. Times are from octets to octets: decoding what came in and
+encoding what goes out are in them.
+"""
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+# Run as a script, only this file's folder is searched.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.speed import report
+from benchmarks.speed.floor import Encoded
+from benchmarks.speed.operations import SIZES, chains
+from benchmarks.speed.results import OURS, Results
+from benchmarks.speed.sides import Process, Side
+
+HERE = Path(__file__).resolve().parent
+PARTS = HERE / "speed"
+RESULTS = HERE / "RESULTS.md"
+_BEGIN, _END = "<!-- engine.py begin -->", "<!-- engine.py end -->"
+_PLACES = ("cpython", "node")
+# How costs grow is seen between these; their rows are no part of the tables.
+_GROWTH_SIZES = (100,)
+_QUICK_SIZES = (2, 10, 50)
+
+
+def measure(sides: dict[str, Side], results: dict[str, Results], size: int, rounds: int) -> int:
+    """Measure one size, all sides in turn.
+
+    Args:
+        results: where each side's go.
+
+    Returns:
+        Octets of our state in which every member has committed.
+    """
+    state = 0
+    for name, side in sides.items():
+        _progress(f"{name}, N = {size}: preparing")
+        prepared = side.call("prepare", size=size)
+        if name == OURS:
+            results[name].encoded = Encoded(**prepared)
+        filled = side.call("fill")
+        if name == OURS:
+            state = len(filled["receiver"]) // 2
+    for number in range(rounds):
+        _progress(f"N = {size}: round {number + 1} of {rounds}")
+        for name, side in sides.items():
+            results[name].add(name, size, side.call("round", chains=chains(size)))
+    return state
+
+
+def measure_memory(side: Side, size: int) -> tuple[dict[str, int], dict[str, int]]:
+    """What a group takes after joining it: counted by Python, and by the machine."""
+    side.call("prepare", size=size)
+    joiner = side.call("joiner")
+    measured = []
+    for traced in (True, False):
+        process = Process([sys.executable, PARTS / "memory.py"])
+        measured.append(process.call("join", traced=traced, **joiner))
+        process.close()
+    return measured[0], measured[1]
+
+
+def sections(options: argparse.Namespace) -> list[str]:
+    """Measure all that was asked for, and make the tables."""
+    sizes = sorted({*options.sizes, *(_GROWTH_SIZES if max(options.sizes) >= 1000 else ())})
+    ours = Process([sys.executable, PARTS / "cpython_side.py", options.clock])
+    cpython = Results()
+    sides: dict[str, Side] = {OURS: ours}
+    results = {OURS: cpython}
+    parts, state = [], 0
+    try:
+        for size in sizes:
+            state = measure(sides, results, size, options.rounds)
+            _progress(report.times_table("cpython", cpython, [size], []))
+        parts += [
+            f"### CPython {platform.python_version()}, `cryptography` {version('cryptography')}",
+            report.times_table("cpython", cpython, options.sizes, []),
+            report.growth_table("CPython", cpython),
+        ]
+        largest = max(sizes)
+        cpython.prices = ours.call("prices")
+        _progress(f"memory, N = {largest}")
+        traced, resident = measure_memory(ours, largest)
+        parts += [
+            report.memory_table(largest, traced, resident, state),
+            report.prices_line(cpython),
+            "What the floor counts:",
+            report.counts_table(cpython, options.sizes),
+        ]
+    finally:
+        for side in sides.values():
+            side.close()
+    return [part for part in parts if part]
+
+
+def write(section: str) -> None:
+    """Put the section into the results' page in place of its last one."""
+    text = RESULTS.read_text()
+    block = f"{_BEGIN}\n{section}\n{_END}"
+    if _BEGIN in text:
+        before, _, rest = text.partition(_BEGIN)
+        text = before + block + rest.partition(_END)[2]
+    else:
+        text = f"{text.rstrip()}\n\n{block}\n"
+    RESULTS.write_text(text)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _numbers(text: str) -> list[int]:
+    sizes = sorted({int(part) for part in text.split(",")})
+    if sizes[0] < 2:
+        raise argparse.ArgumentTypeError("a group has at least two members here")
+    return sizes
+
+
+def _places(text: str) -> list[str]:
+    places = text.split(",")
+    if unknown := [place for place in places if place not in _PLACES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(_PLACES)}")
+    return places
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(description="Measure the engine, its crypto floor, and others.")
+    parser.add_argument("--sizes", type=_numbers, help=f"default {','.join(map(str, SIZES))}")
+    parser.add_argument("--where", type=_places, default=list(_PLACES), help=f"default {','.join(_PLACES)}")
+    parser.add_argument("--rounds", type=int, help="default 5")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="on CPython: `cpu` counts this process alone, for a machine that is busy (default wall)",
+    )
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {RESULTS.name}")
+    options = parser.parse_args(arguments)
+    options.sizes = options.sizes or list(_QUICK_SIZES if options.quick else SIZES)
+    options.rounds = options.rounds or (2 if options.quick else 5)
+    measured = "\n\n".join(sections(options))
+    print(measured)
+    if options.write:
+        given = shlex.join(sys.argv[1:] if arguments is None else arguments)
+        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        write(
+            "## The engine: operations of a group, beside their crypto floor\n\n"
+            f"`python3 -m dev.environment && .venv/bin/python benchmarks/engine.py {given}`\n\n"
+            f"Cipher suite 1; medians of {options.rounds} rounds, on {machine}. "
+            "`benchmarks/speed/floor.py` says what the floor counts.\n\n" + measured
+        )
+
+
+if __name__ == "__main__":
+    main()
