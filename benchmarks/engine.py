@@ -8,6 +8,7 @@ encoding what goes out are in them.
 """
 
 import argparse
+import contextlib
 import os
 import platform
 import shlex
@@ -19,45 +20,32 @@ from pathlib import Path
 # Run as a script, only this file's folder is searched.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.speed import report
-from benchmarks.speed.floor import Encoded
-from benchmarks.speed.operations import SIZES, chains
+from benchmarks.speed import browser, report
+from benchmarks.speed.contestants import Contestant, Ours, node_side
+from benchmarks.speed.operations import SIZES
 from benchmarks.speed.results import OURS, Results
 from benchmarks.speed.sides import Process, Side
+from dev import environment
 
 HERE = Path(__file__).resolve().parent
 PARTS = HERE / "speed"
 RESULTS = HERE / "RESULTS.md"
 _BEGIN, _END = "<!-- engine.py begin -->", "<!-- engine.py end -->"
-_PLACES = ("cpython", "node")
+_PLACES = ("cpython", "node", "chromium")
 # How costs grow is seen between these; their rows are no part of the tables.
 _GROWTH_SIZES = (100,)
 _QUICK_SIZES = (2, 10, 50)
 
 
-def measure(sides: dict[str, Side], results: dict[str, Results], size: int, rounds: int) -> int:
-    """Measure one size, all sides in turn.
-
-    Args:
-        results: where each side's go.
-
-    Returns:
-        Octets of our state in which every member has committed.
-    """
-    state = 0
-    for name, side in sides.items():
-        _progress(f"{name}, N = {size}: preparing")
-        prepared = side.call("prepare", size=size)
-        if name == OURS:
-            results[name].encoded = Encoded(**prepared)
-        filled = side.call("fill")
-        if name == OURS:
-            state = len(filled["receiver"]) // 2
+def measure(contestants: Sequence[Contestant], size: int, rounds: int) -> None:
+    """Measure one size, all in turn."""
+    for contestant in contestants:
+        _progress(f"N = {size}: {contestant.title} prepares")
+        contestant.prepare(size)
     for number in range(rounds):
         _progress(f"N = {size}: round {number + 1} of {rounds}")
-        for name, side in sides.items():
-            results[name].add(name, size, side.call("round", chains=chains(size)))
-    return state
+        for contestant in contestants:
+            contestant.round(size)
 
 
 def measure_memory(side: Side, size: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -75,34 +63,74 @@ def measure_memory(side: Side, size: int) -> tuple[dict[str, int], dict[str, int
 def sections(options: argparse.Namespace) -> list[str]:
     """Measure all that was asked for, and make the tables."""
     sizes = sorted({*options.sizes, *(_GROWTH_SIZES if max(options.sizes) >= 1000 else ())})
-    ours = Process([sys.executable, PARTS / "cpython_side.py", options.clock])
-    cpython = Results()
-    sides: dict[str, Side] = {OURS: ours}
-    results = {OURS: cpython}
-    parts, state = [], 0
-    try:
+    runtime = ""
+    with contextlib.ExitStack() as stack:
+        # The others get from ours on CPython what they cannot make, so it is always there.
+        ours = Ours(options.clock)
+        native = [ours.contestant()]
+        stack.callback(ours.side.close)
+        in_browser: list[Contestant] = []
+        if "cpython" in options.where and not options.alone:
+            native.append(ours.rfc9420(ours.results))
+            stack.callback(native[-1].side.close)
+        if "node" in options.where and not options.alone:
+            ready = environment.prepare(development=True)
+            native.append(ours.ts_mls(node_side(ready.node.program), Results(), "ts-mls in Node"))
+            stack.callback(native[-1].side.close)
+        if "chromium" in options.where:
+            workers, runtime = stack.enter_context(browser.sides(environment.prepare(development=True)))
+            results = Results()
+            in_browser = [ours.inside_pyodide(workers[OURS], results)]
+            if not options.alone:
+                in_browser.append(ours.ts_mls(workers[browser.TS_MLS], results, "ts-mls in Chromium"))
         for size in sizes:
-            state = measure(sides, results, size, options.rounds)
-            _progress(report.times_table("cpython", cpython, [size], []))
-        parts += [
-            f"### CPython {platform.python_version()}, `cryptography` {version('cryptography')}",
-            report.times_table("cpython", cpython, options.sizes, []),
-            report.growth_table("CPython", cpython),
-        ]
+            measure([*native, *in_browser], size, options.rounds)
+            for table in _tables(native, in_browser, [size]):
+                _progress(table)
+        for contestant in (native[0], *in_browser[:1]):
+            contestant.results.prices = contestant.side.call("prices")
         largest = max(sizes)
-        cpython.prices = ours.call("prices")
         _progress(f"memory, N = {largest}")
-        traced, resident = measure_memory(ours, largest)
+        traced, resident = measure_memory(ours.side, largest)
+    tables = _tables(native, in_browser, options.sizes)
+    parts = [
+        f"### CPython {platform.python_version()}, `cryptography` {version('cryptography')}",
+        tables[0],
+        *(f"{name} could not do {operation}: {why}" for name, operation, why in _failures(native)),
+        report.growth_table("CPython", ours.results),
+        report.memory_table(largest, traced, resident, ours.state[largest]),
+        report.prices_line(ours.results),
+    ]
+    if in_browser:
         parts += [
-            report.memory_table(largest, traced, resident, state),
-            report.prices_line(cpython),
-            "What the floor counts:",
-            report.counts_table(cpython, options.sizes),
+            f"### {runtime}",
+            tables[1],
+            report.growth_table("Chromium", in_browser[0].results),
+            report.prices_line(in_browser[0].results),
         ]
-    finally:
-        for side in sides.values():
-            side.close()
+    parts += ["### What the floor counts", report.counts_table(ours.results, options.sizes)]
     return [part for part in parts if part]
+
+
+def _tables(
+    native: Sequence[Contestant], in_browser: Sequence[Contestant], sizes: Sequence[int]
+) -> list[str]:
+    """One table for each place where our engine ran."""
+    tables = []
+    for where, contestants in (("cpython", native), ("chromium", in_browser)):
+        if not contestants:
+            continue
+        first, *others = contestants
+        columns = [
+            report.Other(other.name, f"{other.title}, ms", other.results, to_beat=where == "chromium")
+            for other in others
+        ]
+        tables.append(report.times_table(where, first.results, sizes, columns))
+    return tables
+
+
+def _failures(contestants: Sequence[Contestant]) -> list[tuple[str, str, str]]:
+    return [(each.title, operation, why) for each in contestants for operation, why in each.failed.items()]
 
 
 def write(section: str) -> None:
@@ -140,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Measure the engine, its crypto floor, and others.")
     parser.add_argument("--sizes", type=_numbers, help=f"default {','.join(map(str, SIZES))}")
     parser.add_argument("--where", type=_places, default=list(_PLACES), help=f"default {','.join(_PLACES)}")
+    parser.add_argument("--alone", action="store_true", help="leave the other implementations out")
     parser.add_argument("--rounds", type=int, help="default 5")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
     parser.add_argument(

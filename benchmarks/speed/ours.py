@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from mls_federation.mls import (
     join,
     mls_message,
     receive,
+    remove,
     send_application_data,
 )
 from mls_federation.mls.credentials import CredentialType, basic_credential
@@ -50,9 +52,9 @@ from .results import FLOOR
 
 T = TypeVar("T")
 
-# Lifetimes are checked, so there is a time; it is nobody's.
-NOW = 1_800_000_000
-_LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 86400)
+# Lifetimes are checked; others can do that only by the clock.
+NOW = int(time.time())
+_LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 14 * 86400)
 _MESSAGES = 20
 _REPEATED = 20
 
@@ -101,20 +103,25 @@ class OurSide:
         """Let every member commit, and keep the states of the first and the last one; they are returned too."""
         receiver, _ = self._create_and_add()
         for index in range(len(self._own)):
-            # What a member needs to commit, all have in common but its leaf and its signature key.
-            actor = replace(
-                receiver,
-                own_leaf=LeafIndex(index),
-                signature_key=self._own[index].signature_key,
-                private_keys={node_of(LeafIndex(index)): self._own[index].encryption_key},
-            )
-            pending = commit(actor if index else receiver, now=NOW)
+            pending = commit(self._acting(receiver, index) if index else receiver, now=NOW)
             receiver = pending.group if index == 0 else self._processed(receiver, pending.message)
             self._committer = pending.group
         self._receiver = receiver
         self._settle()
         assert self._committer is not None  # there are at least two members
         return {"committer": encode_group(self._committer).hex(), "receiver": encode_group(receiver).hex()}
+
+    def on_invite(self, packages: list[str]) -> dict[str, str]:
+        """Replace the first and the last member by others, who are to commit next; the Welcome for them."""
+        assert self._receiver is not None  # the group was filled
+        proposals = [remove(LeafIndex(0)), remove(LeafIndex(len(self._own) - 1))]
+        for package in packages:
+            offered = decode_message(bytes.fromhex(package))
+            assert isinstance(offered, KeyPackage)
+            proposals.append(add(offered))
+        pending = commit(self._acting(self._receiver, 1), proposals, now=NOW)
+        assert pending.welcome is not None
+        return {"welcome": pending.welcome.hex()}
 
     def on_load_full(self, committer: str, receiver: str) -> dict[str, int]:
         """Take the states of a group in which every member has committed; their octets are returned."""
@@ -140,6 +147,19 @@ class OurSide:
         """A Welcome, and what the last member needs to join by it: for another process."""
         _, welcome = self._create_and_add()
         return {"welcome": welcome.hex(), "key_package": encode_key_package(self._own[-1]).hex()}
+
+    def on_lend(self) -> dict[str, Any]:
+        """The KeyPackages, and the private keys of the first and the last, for a side that cannot make its own."""
+        creator, joiner = self._own[0], self._own[-1]
+        return {
+            "packages": [own.key_package.encode().hex() for own in self._own],
+            "creator": {"signature_key": creator.signature_key.hex()},
+            "joiner": {
+                "init_key": joiner.init_key.private_key.hex(),
+                "encryption_key": joiner.encryption_key.private_key.hex(),
+                "signature_key": joiner.signature_key.hex(),
+            },
+        }
 
     def on_plaintexts(self) -> dict[str, int]:
         """Octets of what was encrypted, for a test to compare with those that the floor counts."""
@@ -204,6 +224,15 @@ class OurSide:
         self._timed("export", export, _REPEATED)
         saved = self._timed("save", lambda: encode_group(receiving))
         self._timed("load", lambda: decode_group(self._crypto.provider, saved))
+
+    def _acting(self, group: Group, index: int) -> Group:
+        """What a member needs to commit: all have it in common but the leaf and its signature key."""
+        return replace(
+            group,
+            own_leaf=LeafIndex(index),
+            signature_key=self._own[index].signature_key,
+            private_keys={node_of(LeafIndex(index)): self._own[index].encryption_key},
+        )
 
     # -- operations, from octets to octets
 
