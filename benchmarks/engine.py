@@ -36,6 +36,20 @@ _PLACES = ("cpython", "node", "chromium")
 _GROWTH_SIZES = (100,)
 _QUICK_SIZES = (2, 10, 50)
 
+_NOTES = """\
+- Every side is a process or a worker of its own, and they take turns in each round. Times are from octets to octets: decoding
+  what came in and encoding what goes out are in them, and all checks of RFC 9420 that a side makes, lifetimes among them.
+- The *floor* is measured too: right after each operation of ours, the primitive calls that RFC 9420 makes unavoidable for it
+  are made alone, on the same provider. `benchmarks/speed/floor.py` counts them from the RFC and the tree's shape; a test
+  compares its counts with what the engine calls. *Times floor* is the median of the ratios of such pairs.
+- *Fresh tree*: after the commit that added everybody, the last who joined commits, and the creator reads it. *All have
+  committed*: every parent node has a key; the last member commits, the first one reads it. Messages are not the epoch's first.
+- ts-mls commits Adds without an update path, so in *create, and add N-1* it does less than ours, which renews the creator's
+  path; its creator then commits once more, unmeasured, so that the fresh trees are alike. For *all have committed* two of its
+  members join a group of ours. It uses WebCrypto, asynchronously; ours is synchronous.
+- PyPI's `rfc9420` takes KeyPackages that our engine made, and sends handshake messages in the open.
+- In Chromium, our states for *all have committed* are loaded from what CPython saved."""
+
 
 def measure(contestants: Sequence[Contestant], size: int, rounds: int) -> None:
     """Measure one size, all in turn."""
@@ -87,8 +101,10 @@ def sections(options: argparse.Namespace) -> list[str]:
             measure([*native, *in_browser], size, options.rounds)
             for table in _tables(native, in_browser, [size]):
                 _progress(table)
-        for contestant in (native[0], *in_browser[:1]):
+        profiles = []
+        for where, contestant in zip(("cpython", "chromium"), (native[0], *in_browser[:1]), strict=False):
             contestant.results.prices = contestant.side.call("prices")
+            profiles += _profiles(where, contestant, options.sizes)
         largest = max(sizes)
         _progress(f"memory, N = {largest}")
         traced, resident = measure_memory(ours.side, largest)
@@ -109,7 +125,22 @@ def sections(options: argparse.Namespace) -> list[str]:
             report.prices_line(in_browser[0].results),
         ]
     parts += ["### What the floor counts", report.counts_table(ours.results, options.sizes)]
+    if profiles:
+        parts += ["### Where the time goes, in what takes too many times its floor", *profiles]
     return [part for part in parts if part]
+
+
+def _profiles(where: str, ours: Contestant, sizes: Sequence[int]) -> list[str]:
+    """A profile of each operation that misses its target, where it is largest."""
+    tables, prepared = [], 0
+    for operation, size in report.missed(where, ours.results, sizes).items():
+        _progress(f"{where}, N = {size}: {operation.title}, profiled")
+        if size != prepared:
+            ours.prepare(size)
+            prepared = size
+        rows = ours.side.call("profile", operation=operation.key, chains=3)
+        tables.append(report.profile_table(where, operation, size, rows))
+    return tables
 
 
 def _tables(
@@ -186,11 +217,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.write:
         given = shlex.join(sys.argv[1:] if arguments is None else arguments)
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        command = f"python3 -m dev.environment && .venv/bin/python benchmarks/engine.py {given}"
         write(
-            "## The engine: operations of a group, beside their crypto floor\n\n"
-            f"`python3 -m dev.environment && .venv/bin/python benchmarks/engine.py {given}`\n\n"
-            f"Cipher suite 1; medians of {options.rounds} rounds, on {machine}. "
-            "`benchmarks/speed/floor.py` says what the floor counts.\n\n" + measured
+            f"## The engine: operations of a group, beside their crypto floor\n\n`{command}`\n\n"
+            f"Cipher suite 1, medians of {options.rounds} rounds ({options.clock} clock on CPython) on {machine}.\n\n"
+            f"{_NOTES}\n\n{measured}"
         )
 
 

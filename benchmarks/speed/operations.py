@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SIZES = (2, 10, 50, 200, 1000)
 # The sizes for which there are targets.
@@ -27,7 +27,7 @@ class Operation:
 
     key: str
     title: str
-    targets: dict[str, float]
+    targets: dict[str, float] = field(hash=False)
 
 
 _HANDSHAKE = {"cpython": 1.5, "chromium": 2.0}

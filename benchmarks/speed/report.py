@@ -80,6 +80,27 @@ def _cells(
     ]
 
 
+def missed(where: str, results: Results, sizes: Sequence[int]) -> dict[Operation, int]:
+    """The operations that take too many times their floor, and the largest size at which they do."""
+    found = {}
+    for operation in OPERATIONS:
+        for size in sizes:
+            _, ratio = results.floor(size, operation.key) or (None, 0.0)
+            if where in operation.targets and size in TARGET_SIZES and ratio > operation.targets[where]:
+                found[operation] = size
+    return found
+
+
+def profile_table(where: str, operation: Operation, size: int, rows: Sequence[tuple[str, int, float]]) -> str:
+    """Where an operation's time goes. A profiled function is slower than it is, the more so the shorter it is."""
+    lines = [
+        _row([f"{where}, N = {size}, {operation.title}: function", "calls", "own time, ms"]),
+        _row(["---", "--:", "--:"]),
+    ]
+    lines += [_row([f"`{name}`", str(calls), f"{own:.3f}"]) for name, calls, own in rows]
+    return "\n".join(lines)
+
+
 def counts_table(results: Results, sizes: Sequence[int]) -> str:
     """What the floor counts: calls of each kind, and the octets hashed, signed or encrypted."""
     kinds = list(_KINDS)
