@@ -61,7 +61,7 @@ class Ours:
         self.side = Process([sys.executable, PARTS / "cpython_side.py", clock])
         self.results = Results()
         self.state: dict[int, int] = {}
-        self._filled: dict[str, str] = {}
+        self._filled: dict[int, dict[str, str]] = {}
 
     def contestant(self) -> Contestant:
         """It takes part itself."""
@@ -69,15 +69,15 @@ class Ours:
 
     def _prepare(self, size: int) -> None:
         self.results.encoded = Encoded(**self.side.call("prepare", size=size))
-        self._filled = self.side.call("fill")
-        self.state[size] = len(self._filled["receiver"]) // 2
+        self._filled[size] = self.side.call("fill")
+        self.state[size] = len(self._filled[size]["receiver"]) // 2
 
     def inside_pyodide(self, side: Side, results: Results) -> Contestant:
         """Our side in a browser. It loads the states that were made on CPython."""
 
         def prepare(size: int) -> None:
             results.encoded = Encoded(**side.call("prepare", size=size))
-            side.call("load_full", **self._filled)
+            side.call("load_full", **self._filled[size])
 
         return Contestant(OURS, "ours", side, results, prepare)
 

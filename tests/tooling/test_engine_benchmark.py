@@ -1,6 +1,7 @@
 """The engine's benchmark: its floor never counts more than there is to do, and the script runs."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
@@ -12,6 +13,7 @@ from benchmarks.speed.floor import Encoded, fresh, full
 from benchmarks.speed.operations import OPERATIONS
 from benchmarks.speed.ours import OurSide
 from benchmarks.speed.results import FLOOR
+from dev.steps import SetupError
 from mls_federation.crypto import KEM, SignatureScheme, SignedMessage
 from mls_federation.crypto.pyca import PycaProvider
 
@@ -91,3 +93,25 @@ def test_the_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for operation in OPERATIONS:
         for size in (2, 10):
             assert f"| {operation.title} | {size} |" in printed
+
+
+def test_every_side_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        engine.main(["--sizes", "3", "--rounds", "1"])
+    except SetupError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+    native, in_browser = capsys.readouterr().out.split("### Chromium")
+    assert "| `rfc9420`, ms | ts-mls in Node, ms |" in native
+    assert "| ts-mls in Chromium, ms |" in in_browser
+    for operation in OPERATIONS:
+        cells = {table: _cells(table, operation.title) for table in (native, in_browser)}
+        # Ours is the third cell, the last one that of ts-mls.
+        assert all(float(row[2]) > 0 and float(row[-1]) > 0 for row in cells.values()), operation.title
+
+
+def _cells(table: str, title: str) -> list[str]:
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {title} | 3 |")][:1]
+    return [cell.strip() for cell in row.strip("|").split("|")]
