@@ -96,7 +96,7 @@ def _names(certificate: x509.Certificate) -> tuple[x509.Name, x509.SubjectAltern
             if isinstance(extension.value, x509.SubjectAlternativeName)
         ]
         return certificate.subject, alternative[0] if alternative else None
-    except ValueError:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise _refused("its names are malformed") from None
 
 
