@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Pool:
                 known.append(value)
             for name in value._fields:
                 self.add(getattr(value, name))
-        elif isinstance(value, tuple):
+        elif _is_list(value):
             for item in value:
                 self.add(item)
         elif isinstance(value, bytes) and value not in self.octets:
@@ -120,7 +120,7 @@ def _places_in(
     yield _Place(path, hint, held, arms)
     if isinstance(held, Struct):
         yield from _places(held, path)
-    elif isinstance(held, tuple):
+    elif _is_list(held):
         element = _element(hint)
         for number, item in enumerate(held):
             yield from _places_in(item, element, (*path, number))
@@ -170,7 +170,7 @@ def repaired(source: Octets, value: Struct, pool: Pool, told: dict[str, Any] | N
 def _repaired_inside(source: Octets, held: Any, pool: Pool) -> Any:
     if isinstance(held, Struct):
         return repaired(source, held, pool)
-    if isinstance(held, tuple):
+    if _is_list(held):
         return tuple(_repaired_inside(source, item, pool) for item in held)
     return held
 
@@ -188,7 +188,7 @@ def _fits(held: Any, hint: Any) -> bool:
         case Fixed(size):
             return isinstance(held, bytes) and len(held) == size
         case VariableLength() | Length() | Rest():
-            return isinstance(held, bytes if inner is bytes else tuple)
+            return isinstance(held, bytes) if inner is bytes else _is_list(held)
     return isinstance(held, inner)
 
 
@@ -207,7 +207,9 @@ def _replacement(source: Octets, hint: Any, held: Any, pool: Pool) -> Any:
         case VariableLength() | Length() | Rest() if inner is bytes:
             return _bounded(_other_octets(source, held, pool), layout)
         case VariableLength() | Length():
-            return _other_tuple(source, _element(hint), held, pool)
+            other = _other_tuple(source, _element(hint), held, pool)
+            # One element is enough for every minimum that there is.
+            return other if other or not (isinstance(layout, Length) and layout.minimum) else held
     if issubclass(inner, Struct):
         return _made_of(source, hint, pool, 1)
     return _made_of(source, hint, pool, 1)
@@ -329,6 +331,11 @@ def _split(hint: Any) -> tuple[Any, Any]:
         inner, layout = typing.get_args(hint)
         return inner, layout
     return hint, None
+
+
+def _is_list(held: Any) -> bool:
+    """Whether a value is a vector's: a tuple, or its like that is decoded later."""
+    return isinstance(held, Sequence) and not isinstance(held, bytes)
 
 
 def _element(hint: Any) -> Any:

@@ -24,6 +24,7 @@ from mls_federation.mls import (
     decode_message,
     encode_group,
     export_secret,
+    fixed_padding,
     group_info,
     join,
     join_by_external_commit,
@@ -34,7 +35,6 @@ from mls_federation.mls import (
     send_application_data,
 )
 from mls_federation.mls.framing import ContentType, SenderType
-from mls_federation.mls.padding import fixed_padding
 from mls_federation.mls.proposals import Proposal, Update
 from mls_federation.mls.receiving import ApplicationMessage
 from mls_federation.mls.tree_math import LeafIndex

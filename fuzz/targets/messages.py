@@ -188,9 +188,8 @@ def _with_parent_hashes(scene: Scene, framed: FramedContent) -> FramedContent:
     leaf = body.path.leaf_node
     if not isinstance(leaf.source, bytes):
         return framed
-    leaf = replace_fields(
-        leaf, source=fill_path(scene.crypto, tree, steps, [new.encryption_key for new in body.path.nodes])
-    )
+    keys = [new.encryption_key for new in body.path.nodes]
+    leaf = replace_fields(leaf, source=fill_path(scene.crypto, tree, steps, keys))
     path = UpdatePath(leaf_node=leaf, nodes=body.path.nodes)
     return replace_fields(framed, content=replace_fields(body, path=path))
 

@@ -90,11 +90,13 @@ def same_names(others: SuccessorCheck) -> SuccessorCheck:
 
 def _names(certificate: x509.Certificate) -> tuple[x509.Name, x509.SubjectAlternativeName | None]:
     try:
-        subject, extensions = certificate.subject, certificate.extensions
-        return subject, extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return subject, None
-    except ValueError:
+        alternative = [
+            extension.value
+            for extension in certificate.extensions
+            if isinstance(extension.value, x509.SubjectAlternativeName)
+        ]
+        return certificate.subject, alternative[0] if alternative else None
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise _refused("its names are malformed") from None
 
 

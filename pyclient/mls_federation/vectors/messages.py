@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..codec import Struct
@@ -96,7 +97,7 @@ def rebuilt(value: Any) -> Any:
     """An equal value, made anew from its innermost parts: it has no octets left from where it was read."""
     if isinstance(value, Struct):
         return type(value)(**{name: rebuilt(getattr(value, name)) for name in value._fields})
-    if isinstance(value, tuple):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | str):
         return tuple(rebuilt(item) for item in value)
     return value
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mls_federation.codec import Struct, Vec, decode_vector, opaque, uint8
 from mls_federation.codec.lazy import LazyVector
 from mls_federation.errors import DecodeError
+from mls_federation.vectors.messages import rebuilt
 
 
 class Sealed(Struct):
@@ -110,3 +111,9 @@ def test_lazily_or_not_the_same_octets_are_valid(octets: list[int], length: int)
 
 def one_by_one(body: bytes) -> tuple[Sealed, ...]:
     return decode_vector(Sealed, bytes([len(body)]) + body)
+
+
+def test_a_value_made_anew_has_nothing_left_to_decode() -> None:
+    decoded = Sealeds.decode(Sealeds(items=(sealed(1), sealed(2))).encode())
+    assert isinstance(rebuilt(decoded).items, tuple)
+    assert rebuilt(decoded) == decoded
