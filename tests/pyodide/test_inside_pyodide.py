@@ -112,7 +112,7 @@ def assert_all_passed(suite: Suite, report: Report) -> set[str]:
 
 
 @pytest.mark.parametrize("name", _UNIT_AND_VECTORS)
-def test_unit_and_vector_tests_pass_inside_pyodide(reports: Reports, name: str) -> None:
+async def test_unit_and_vector_tests_pass_inside_pyodide(reports: Reports, name: str) -> None:
     passed = assert_all_passed(SUITES[name](), reports[name])
 
     if name == "vectors":
@@ -124,7 +124,7 @@ def test_unit_and_vector_tests_pass_inside_pyodide(reports: Reports, name: str) 
 
 
 @pytest.mark.parametrize("name", ["ts-mls", pytest.param("all of ts-mls", marks=pytest.mark.long)])
-def test_one_group_with_ts_mls_in_one_page(reports: Reports, name: str) -> None:
+async def test_one_group_with_ts_mls_in_one_page(reports: Reports, name: str) -> None:
     assert_all_passed(SUITES[name](), reports[name])
 
 
