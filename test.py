@@ -11,9 +11,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from dev import chromium, environment
+from dev import chromium, environment, firefox, webkit
 from dev.environment import Environment
-from dev.steps import ROOT, SetupError
+from dev.steps import ROOT, SetupError, announce
 
 _USAGE = f"""{__doc__}
 
@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> int:
     try:
         ready = environment.prepare(development=True)
         browser = None if only_checks else chromium.find_or_install(ready.python)
+        if not only_checks:
+            _other_browsers()
     except SetupError as error:
         print(f"The set-up failed. {error}", file=sys.stderr)
         return 1
@@ -43,6 +45,17 @@ def main(arguments: list[str]) -> int:
     if any(codes) or browser is None:
         return next((code for code in codes if code), 0)
     return _run([ready.python, "-m", "pytest", *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
+
+
+def _other_browsers() -> None:
+    """Find or install Firefox and WebKit, without which some tests are skipped, but never in CI."""
+    for find_or_install in (firefox.find_or_install, webkit.find_or_install):
+        try:
+            find_or_install()
+        except SetupError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            announce(f"some tests will be skipped. {error}")
 
 
 def _static_checks(ready: Environment) -> list[list[str | Path]]:

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
+from dev import debian
 from dev.steps import SetupError, announce, run
 
 _VARIABLE = "MLS_CHROMIUM"
@@ -52,12 +52,9 @@ def _installed() -> Path | None:
 
 
 def _from_debian(_: Path) -> Path | None:
-    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not debian.can_install():
         return None
-    announce("Chromium from the distribution's packages (apt-get)")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update"], failed="apt-get could not read the lists of packages.", env=quiet)
-    run(["apt-get", "install", "-y", "chromium"], failed="apt-get could not install chromium.", env=quiet)
+    debian.install("chromium")
     return _installed()
 
 

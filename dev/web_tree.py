@@ -24,14 +24,16 @@ from pathlib import Path
 from dev.steps import BUILD, ROOT, SetupError, announce, digest, files_in, is_current, mark_current, run
 
 WEB = ROOT / "web"
-# The other implementation that tests are in one group with; apart from ours, so that nothing of it can reach a page.
+# The other implementation that tests are in one group with; apart from ours, so that nothing of it can reach a visitor.
 INTEROP = ROOT / "tests" / "interop"
+INTEROP_BUNDLE = BUILD / "interop"
 WEB_ROOT = BUILD / "web"
 PYODIDE_TEST_WHEELS = BUILD / "wheels" / "pyodide-tests"
 
 _PAGE_WHEELS = BUILD / "wheels" / "page"
 _CLIENT_WHEEL = BUILD / "wheels" / "client"
 _VENDOR = BUILD / "vendor"
+_PEER = INTEROP / "ts_mls_members.js"
 _TYPES = BUILD / "types"
 _OWN_VECTORS = ROOT / "tests" / "vectors" / "ours"
 _MODULE = "mls-federation"
@@ -64,6 +66,8 @@ def assemble(python: Path, node: Node, *, for_tests: bool) -> Path:
         _download_wheels(python, ROOT / "requirements" / "pyodide-tests.txt", PYODIDE_TEST_WHEELS)
     _build_client_wheel(python)
     _bundle_vendor(node)
+    if for_tests:
+        _bundle_peer(node)
     _declare_types(node)
 
     files = _layout()
@@ -126,23 +130,33 @@ def _build_client_wheel(python: Path) -> None:
 
 def _bundle_vendor(node: Node) -> None:
     entries = sorted((WEB / "vendor").glob("*.js"))
-    stamp, key = _VENDOR / ".stamp", digest(WEB / "package-lock.json", *entries)
+    _bundle(node, entries, _VENDOR, lock=WEB / "package-lock.json", minify=True)
+
+
+def _bundle_peer(node: Node) -> None:
+    _bundle(node, [_PEER], INTEROP_BUNDLE, lock=INTEROP / "package-lock.json", minify=False)
+
+
+def _bundle(node: Node, entries: list[Path], folder: Path, *, lock: Path, minify: bool) -> None:
+    """Write each entry file and all that it imports into one module."""
+    stamp, key = folder / ".stamp", digest(lock, WEB / "package-lock.json", *entries)
     if is_current(stamp, key):
         return
-    announce("third-party modules, bundled for the browser")
-    _empty(_VENDOR)
+    announce(f"third-party modules in {folder.relative_to(ROOT).as_posix()}/, bundled for the browser")
+    _empty(folder)
     if entries:
         command: list[str | Path] = [
             node.program,
             WEB / "node_modules" / "esbuild" / "bin" / "esbuild",
             *entries,
         ]
-        command += ["--bundle", "--format=esm", "--platform=browser", "--target=es2022", "--minify"]
-        command += ["--legal-comments=linked", "--log-level=warning", f"--outdir={_VENDOR}"]
+        command += ["--bundle", "--format=esm", "--platform=browser", "--target=es2022"]
+        command += ["--minify"] if minify else []
+        command += ["--legal-comments=linked", "--log-level=warning", f"--outdir={folder}"]
         run(
             command,
             cwd=WEB,
-            failed="esbuild could not bundle web/vendor.",
+            failed=f"esbuild could not bundle {', '.join(str(entry.relative_to(ROOT)) for entry in entries)}.",
         )
     mark_current(stamp, key)
 

@@ -207,7 +207,9 @@ def _replacement(source: Octets, hint: Any, held: Any, pool: Pool) -> Any:
         case VariableLength() | Length() | Rest() if inner is bytes:
             return _bounded(_other_octets(source, held, pool), layout)
         case VariableLength() | Length():
-            return _other_tuple(source, _element(hint), held, pool)
+            other = _other_tuple(source, _element(hint), held, pool)
+            # One element is enough for every minimum that there is.
+            return other if other or not (isinstance(layout, Length) and layout.minimum) else held
     if issubclass(inner, Struct):
         return _made_of(source, hint, pool, 1)
     return _made_of(source, hint, pool, 1)

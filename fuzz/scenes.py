@@ -120,8 +120,8 @@ def _scene(suite: CipherSuite, *, ragged: bool, proposals: bool) -> Scene:
     eve, named = party.groups["eve"], party.client("somebody")
     messages = [*_proposals(party), *_commits(party), send_application_data(_open(eve), b"hello").message]
     info = group_info(party.groups["ben"], with_external_pub=True)
-    own = named.key_package()
-    for replacing in (None, party.leaf("eve")):
+    eve_again = party.client("eve").key_package()
+    for own, replacing in ((named.key_package(), None), (eve_again, party.leaf("eve"))):
         joined = join_by_external_commit(party.crypto, info, own, now=NOW, replacing=replacing)
         messages.append(joined.message)
     messages += [

@@ -1,4 +1,4 @@
-"""A real federation and a real Chromium for the browser tests.
+"""A real federation and real browsers for the browser tests: Chromium, and where a test says so Firefox or WebKit.
 
 The tests are `async def`; they and the session's fixtures share one event loop.
 """
@@ -7,19 +7,24 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, Playwright, async_playwright
 
-from dev import chromium, environment, federation
+from dev import chromium, environment, federation, firefox, webkit
 from dev.browser import PageFaults, chromium_arguments
 from dev.federation import Federation
+from dev.steps import SetupError
+from dev.webdriver import WebDriver
+from tests.browser import webkit as webkit_browser
+from tests.browser.pages import SERVED, SERVED_AT
 
 # Starting Pyodide takes several seconds, and a good many on a machine that has other things to do.
 _TIMEOUT_MILLISECONDS = 90_000
 
 NewContext = Callable[..., Awaitable[BrowserContext]]
+Found = TypeVar("Found")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +42,8 @@ def web_root() -> Path:
 def federation_running(web_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Three delivery services and the web server, as processes of their own, for the whole session."""
     folder = tmp_path_factory.mktemp("federation")
-    with federation.running(Path(sys.executable), web_root, folder) as running:
+    mounts = {SERVED_AT: SERVED}
+    with federation.running(Path(sys.executable), web_root, folder, mounts=mounts) as running:
         yield running
 
 
@@ -50,14 +56,67 @@ def checked_federation(federation_running: Federation) -> Iterator[Federation]:
 
 
 @pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def playwright() -> AsyncIterator[Playwright]:
+    """What drives Chromium and Firefox."""
+    async with async_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def chromium_running(playwright: Playwright) -> AsyncIterator[Browser]:
     """One headless Chromium for the whole session."""
     named = os.environ.get("MLS_CHROMIUM")
     program = Path(named) if named else chromium.find_or_install(Path(sys.executable))
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=program, args=chromium_arguments())
+    running = await playwright.chromium.launch(executable_path=program, args=chromium_arguments())
+    yield running
+    await running.close()
+
+
+@pytest.fixture(scope="session")
+async def firefox_running(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One headless Firefox for the whole session."""
+    program = _or_skip(firefox.find_or_install)
+    running = await playwright.firefox.launch(channel=firefox.CHANNEL, executable_path=program)
+    yield running
+    await running.close()
+
+
+@pytest.fixture(scope="session")
+def webkit_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """One WebKit for the whole session."""
+    with webkit_browser.running(
+        _or_skip(webkit.find_or_install), tmp_path_factory.mktemp("webkit")
+    ) as running:
         yield running
-        await running.close()
+
+
+def _or_skip(find: Callable[[], Found]) -> Found:
+    """A browser beside Chromium; without it the test is skipped, and fails where `CI=true`."""
+    try:
+        return find()
+    except SetupError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """Chromium, or what a test is parametrized with, as by `in_chromium_and_firefox`."""
+    chosen: Browser = request.getfixturevalue(f"{getattr(request, 'param', 'chromium')}_running")
+    return chosen
+
+
+@pytest.fixture(name="webkit")
+def webkit_window(webkit_running: WebDriver) -> Iterator[WebDriver]:
+    """WebKit with an empty window, of which nothing is left for the next test."""
+    kept = webkit_running.window()
+    window = webkit_running.new_window()
+    yield webkit_running
+    for handle in {window, *webkit_running.windows()} - {kept}:
+        webkit_running.choose_window(handle)
+        webkit_running.close_window()
+    webkit_running.choose_window(kept)
 
 
 @pytest.fixture
@@ -80,7 +139,8 @@ async def new_context(
     contexts: list[BrowserContext] = []
 
     async def make(**options: Any) -> BrowserContext:
-        context = await browser.new_context(**{"base_url": federation.url, **options})
+        usual = firefox.CONTEXT_OPTIONS if browser.browser_type.name == "firefox" else {}
+        context = await browser.new_context(**{"base_url": federation.url, **usual, **options})
         context.set_default_timeout(_TIMEOUT_MILLISECONDS)
         page_faults.watch(context)
         contexts.append(context)

@@ -3,8 +3,10 @@
 import json
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from dev.federation import Federation
@@ -12,42 +14,13 @@ from dev.federation import Federation
 # Starting Pyodide takes several seconds, and a good many on a machine that has other things to do.
 expect.set_options(timeout=90_000)
 
-# The module's API in a page of its own, with what a test wants to see of it made JSON: octets are hexadecimal, bigints
-# decimal digits. `caught` runs a call and returns what it threw.
-_MODULE_PAGE = """<!doctype html><title>module</title><script type="module">
-import { MLSError, MLSFederation } from "/mls-federation/index.js";
-const hex = (octets) => Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join("");
-const plain = (value) => {
-  if (value instanceof Uint8Array) return { hex: hex(value) };
-  if (typeof value === "bigint") return { bigint: String(value) };
-  if (value instanceof MLSError) return { code: value.code, message: value.message, details: plain(value.details) };
-  if (value instanceof EventTarget) return { object: value.constructor.name };
-  if (Array.isArray(value)) return value.map(plain);
-  if (value !== null && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]));
-  return value;
-};
-const caught = async (call) => {
-  try {
-    await call();
-  } catch (error) {
-    return { type: error.constructor.name, ...plain(error), name: error.name };
-  }
-  return null;
-};
-const seen = [];
-const watch = (client) => {
-  for (const name of ["group", "message", "epoch", "removed", "connection", "error"])
-    client.addEventListener(name, ({ detail }) => {
-      seen.push({ name, detail: plain(detail) });
-      if (name === "group") window.group = detail.group;
-    });
-};
-const unhex = (digits) => Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-Object.assign(window, { MLSError, MLSFederation, caught, hex, plain, seen, unhex, watch });
-</script>"""
+in_chromium_and_firefox = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 
-MODULE_PATH = "/module-alone"
+# The web server of the tests has this folder too.
+SERVED = Path(__file__).with_name("served")
+SERVED_AT = "/browser-tests"
+# The module's API in a page of its own; what it offers to tests is said there.
+MODULE_PATH = f"{SERVED_AT}/module.html"
 
 
 def unique_name(name: str) -> str:
@@ -62,9 +35,6 @@ def addresses(federation: Federation) -> dict[str, str]:
 
 async def open_module(context: BrowserContext) -> Page:
     """An empty page of our origin with the module imported and nothing loaded."""
-    await context.route(
-        f"**{MODULE_PATH}", lambda route: route.fulfill(body=_MODULE_PAGE, content_type="text/html")
-    )
     page = await context.new_page()
     await page.goto(MODULE_PATH)
     await page.wait_for_function("window.MLSFederation !== undefined")
@@ -91,14 +61,7 @@ async def open_module_client(
 
 async def wait_for_event(page: Page, name: str, **detail: Any) -> dict[str, Any]:
     """The detail of the first event `name` of the page's client that has these members; removes it."""
-    handle = await page.wait_for_function(
-        """([name, wanted]) => {
-            const index = seen.findIndex((event) => event.name === name && Object.entries(wanted).every(
-                ([member, value]) => JSON.stringify(event.detail[member]) === JSON.stringify(value)));
-            return index >= 0 && seen.splice(index, 1)[0].detail;
-        }""",
-        arg=[name, detail],
-    )
+    handle = await page.wait_for_function("([name, wanted]) => taken(name, wanted)", arg=[name, detail])
     found: dict[str, Any] = await handle.json_value()
     return found
 

@@ -1,4 +1,4 @@
-"""The page: what a new user does, from opening it to a call's keys, in Chromium with real delivery services."""
+"""The page: what a new user does, from opening it to a call's keys, in a browser with real delivery services."""
 
 import asyncio
 import re
@@ -17,6 +17,7 @@ from tests.browser.conftest import NewContext
 from tests.browser.pages import (
     addresses,
     as_json,
+    in_chromium_and_firefox,
     invite,
     open_demo,
     shown_srtp_keys,
@@ -59,6 +60,7 @@ async def test_what_is_typed_while_the_client_loads_is_kept(
     await expect(page.locator("#name")).to_have_value("early bird")
 
 
+@in_chromium_and_firefox
 async def test_the_first_call(new_context: NewContext, federation: Federation) -> None:
     alice, alice_name = await open_demo(await new_context(), "alice", "a.example")
     bob, bob_name = await open_demo(await new_context(), "bob", "b.example")

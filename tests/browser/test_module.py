@@ -4,7 +4,13 @@ from playwright.async_api import Page
 
 from dev.federation import Federation
 from tests.browser.conftest import NewContext
-from tests.browser.pages import addresses, open_module, open_module_client, wait_for_event
+from tests.browser.pages import (
+    addresses,
+    in_chromium_and_firefox,
+    open_module,
+    open_module_client,
+    wait_for_event,
+)
 
 PROFILES = {"AES_CM_128_HMAC_SHA1_80": (16, 14), "AEAD_AES_128_GCM": (16, 12), "AEAD_AES_256_GCM": (32, 12)}
 
@@ -29,6 +35,7 @@ async def test_loading_reports_octets_as_they_arrive(new_context: NewContext) ->
     assert received[-1] > 10_000_000
 
 
+@in_chromium_and_firefox
 async def test_three_services_one_group(new_context: NewContext, federation: Federation) -> None:
     alice, _ = await open_module_client(await new_context(), federation, "alice", "a.example")
     bob, bob_name = await open_module_client(await new_context(), federation, "bob", "b.example")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from playwright.async_api import expect
+import pytest
+from playwright.async_api import Browser, expect
 
+from dev.federation import Federation
+from dev.steps import BUILD
+from dev.webdriver import WebDriver
 from mls_federation.vectors import FAMILIES
 from tests.browser.conftest import NewContext
+from tests.browser.official_vectors import Choice, every_entry, small_entries, write_files
 from tests.browser.pages import open_module
 from tests.support.own_vectors import FOLDER, own_entries
-from tests.support.vector_files import SHA256, every_vector, find_data_file, folders
 
 # Some thousand operations of each kind, in WebAssembly and JavaScript.
 _OFFICIAL_MILLISECONDS = 300_000
@@ -72,19 +77,69 @@ async def test_the_page_verifies_the_projects_vectors(new_context: NewContext) -
     assert sorted(families) == sorted(FAMILIES)
 
 
-async def test_the_page_verifies_the_official_vectors(new_context: NewContext) -> None:
-    total = sum(len(every_vector(name)) for name in SHA256)
-    files = [find_data_file(f"{name}.json", folders()) for name in SHA256]
+long = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("browser", "choice"),
+    [
+        ("chromium", every_entry),
+        ("firefox", small_entries),
+        pytest.param("firefox", every_entry, marks=long),
+    ],
+    indirect=["browser"],
+)
+async def test_the_page_verifies_the_official_vectors(
+    new_context: NewContext, browser: Browser, choice: Choice, tmp_path: Path
+) -> None:
+    files = write_files(tmp_path, choice)
     page = await (await new_context()).new_page()
     await page.goto("/demo/self-test.html")
 
-    await page.get_by_label("Files of your own").set_input_files(files)
+    await page.get_by_label("Files of your own").set_input_files(list(files))
 
-    await expect(page.locator("#summary")).to_have_text(
-        f"{len(files)} files: {total} passed, 0 failed, 0 skipped.", timeout=_OFFICIAL_MILLISECONDS
-    )
+    await expect(page.locator("#summary")).to_have_text(_all_pass(files), timeout=_OFFICIAL_MILLISECONDS)
+    assert await page.evaluate(_ROWS) == _rows(files)
     families = await page.locator("#results .family").all_text_contents()
     assert set(families) == set(FAMILIES)
+    await page.screenshot(path=_screenshot(browser.browser_type.name), full_page=True)
+
+
+@pytest.mark.parametrize("choice", [small_entries, pytest.param(every_entry, marks=long)])
+def test_the_page_verifies_the_official_vectors_in_webkit(
+    webkit: WebDriver, federation: Federation, choice: Choice, tmp_path: Path
+) -> None:
+    files = write_files(tmp_path, choice)
+    webkit.open(f"{federation.url}/demo/self-test.html")
+
+    webkit.wait_until("return !document.getElementById('files').disabled")
+    webkit.choose_files("#files", list(files))
+
+    summary = webkit.wait_until(
+        """const { textContent } = document.getElementById("summary");
+        return textContent.endsWith("skipped.") && textContent;""",
+        seconds=_OFFICIAL_MILLISECONDS / 1000,
+    )
+    assert summary == _all_pass(files)
+    assert webkit.run(f"return ({_ROWS})()") == _rows(files)
+    webkit.screenshot(_screenshot("webkit"))
+
+
+_ROWS = """() => Array.from(document.querySelectorAll("#results tr"), (row) => [
+    row.querySelector(".mono").textContent,
+    ...["passed", "failed", "skipped"].map((kind) => Number(row.querySelector(`.${kind}`).textContent))])"""
+
+
+def _rows(files: Mapping[Path, int]) -> list[list[str | int]]:
+    return [[file.name, count, 0, 0] for file, count in files.items()]
+
+
+def _all_pass(files: Mapping[Path, int]) -> str:
+    return f"{len(files)} files: {sum(files.values())} passed, 0 failed, 0 skipped."
+
+
+def _screenshot(browser: str) -> Path:
+    return BUILD / "screenshots" / f"self-test-{browser}.png"
 
 
 async def test_the_page_shows_what_is_wrong(new_context: NewContext, tmp_path: Path) -> None:

@@ -489,7 +489,7 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
             await bob.told(EpochChanged)
             old.append(proxy.messages[-1])
         await refused(old[0], EpochError, "wrong-epoch")
-        await refused(once, EpochError, "wrong-epoch")
+        await refused(once, EpochError, "epoch-forgotten")
 
         await still_talk(alice, bob, group_id)
 

@@ -1,4 +1,4 @@
-"""A Node process with ts-mls, and members that run it or our engine."""
+"""ts-mls, in a Node process or in the page around Pyodide, and members that run it or our engine."""
 
 import os
 from collections.abc import Iterator
@@ -6,30 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from dev import environment
-from dev.steps import SetupError
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
+from tests.conftest import IN_BROWSER
 from tests.interop.clients import Clients
 from tests.interop.ts_mls import TsMls
 
 
 @pytest.fixture(scope="session")
-def node() -> Path:
+def ts_mls() -> Iterator[TsMls]:
+    """Where all members that run ts-mls live."""
+    if IN_BROWSER:
+        from tests.interop.page_peer import PagePeer
+
+        yield TsMls(PagePeer())
+        return
+
+    from tests.interop.node_peer import NodePeer
+
+    process = NodePeer(_node())
+    yield TsMls(process)
+    process.close()
+
+
+def _node() -> Path:
     """Node, with the packages of `tests/interop/package-lock.json` beside the peer."""
+    from dev import environment
+    from dev.steps import SetupError
+
     try:
         return environment.prepare(development=True).node.program
     except SetupError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def ts_mls(node: Path) -> Iterator[TsMls]:
-    """The process in which all members that run ts-mls live."""
-    process = TsMls(node)
-    yield process
-    process.close()
 
 
 @pytest.fixture(params=(1, 2, 3, 7), ids=lambda number: f"suite_{number}")

@@ -188,7 +188,7 @@ def test_exported_secrets(clients: Clients, creator: Engine) -> None:
     _, ann, ben = two(clients, creator)
     secrets = set()
     for label, context, length in (
-        ("", b"", 32),
+        ("a label", b"", 32),
         ("label", b"", 32),
         ("label", b"context", 32),
         ("label", bytes(300), 16),

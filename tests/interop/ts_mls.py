@@ -1,12 +1,9 @@
-"""ts-mls in a Node process of its own, and its members as Python objects."""
+"""ts-mls, and its members as Python objects."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mls_federation.mls.ratchet_tree import RatchetTree
 from mls_federation.mls.tree_math import NodeIndex, direct_path, node_of
@@ -20,10 +17,6 @@ from tests.interop.member import (
     Remove,
     View,
 )
-
-PEER = Path(__file__).with_name("ts_mls_peer.js")
-# Only a Node process that hangs is waited for so long; it is ended then, and the call fails.
-_PATIENCE_SECONDS = 60.0
 
 
 class TsMlsError(Exception):
@@ -55,47 +48,31 @@ def ts_mls_refuses(tree: RatchetTree) -> bool:
     return False
 
 
-class TsMls:
-    """The process, with which one line is exchanged at a time."""
+class Peer(Protocol):
+    """Where ts-mls runs: it answers one line at a time."""
 
-    def __init__(self, node: Path) -> None:
-        self._process = subprocess.Popen(
-            [node, PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
+    def exchange(self, line: str) -> str:
+        """The answer to a request of `ts_mls_members.js`."""
+
+
+class TsMls:
+    """The place where all members that run ts-mls live."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
 
     def call(self, call: str, member: str, **given: Any) -> Any:
         """Let a member do something.
 
         Raises:
             TsMlsError: it refuses.
-            ConnectionError: the process has ended, or does not answer.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        patience = threading.Timer(_PATIENCE_SECONDS, self._process.kill)
-        patience.start()
-        try:
-            self._process.stdin.write(json.dumps({"call": call, "member": member, **given}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        finally:
-            patience.cancel()
-        if not line:
-            raise ConnectionError(f"the ts-mls process ended during `{call}`")
-        answer = json.loads(line)
+        answer = json.loads(self._peer.exchange(json.dumps({"call": call, "member": member, **given})))
         if "error" in answer:
             error = answer["error"]
             refused = "must list leaf node in its unmerged_leaves" in error["message"]
             raise (UnmergedLeavesRefused if refused else TsMlsError)(**error)
         return answer["result"]
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(_PATIENCE_SECONDS)
-        self._process.stdout.close()
 
 
 class TsMlsMember:

@@ -3,8 +3,28 @@
  *
  * The page that starts it gives `{ pyodide, wheels, primitives, archive, directory }`: addresses of Pyodide's folder, of wheels
  * in the order of their installation, of our module of primitives, of a ZIP with the tests, and where to unpack that.
+ *
+ * Tests can ask the page something by the module `test_page`: `{ asked, question }` is posted, and the page answers with
+ * `{ asked, answer }`.
  */
-self.onmessage = async ({ data: { pyodide: pyodideFolder, wheels, primitives, archive, directory } }) => {
+const asked = new Map();
+let count = 0;
+
+/** @param {string} question */
+const ask = (question) =>
+  new Promise((resolve) => {
+    const number = count++;
+    asked.set(number, resolve);
+    self.postMessage({ asked: number, question });
+  });
+
+self.onmessage = ({ data }) => {
+  if (!("answer" in data)) return void runTests(data);
+  asked.get(data.asked)(data.answer);
+  asked.delete(data.asked);
+};
+
+async function runTests({ pyodide: pyodideFolder, wheels, primitives, archive, directory }) {
   try {
     const { loadPyodide } = await import(`${pyodideFolder}pyodide.mjs`);
     const pyodide = await loadPyodide({
@@ -16,6 +36,7 @@ self.onmessage = async ({ data: { pyodide: pyodideFolder, wheels, primitives, ar
     pyodide._api.on_fatal = (error) => self.postMessage({ error: `the interpreter died: ${error}` });
     const { loadPrimitives } = await import(primitives);
     pyodide.registerJsModule("mls_primitives", await loadPrimitives());
+    pyodide.registerJsModule("test_page", { ask });
 
     const problems = [];
     await pyodide.loadPackage(wheels, { messageCallback() {}, errorCallback: (text) => problems.push(text) });
@@ -32,4 +53,4 @@ self.onmessage = async ({ data: { pyodide: pyodideFolder, wheels, primitives, ar
   } catch (error) {
     self.postMessage({ error: String(error?.stack ?? error) });
   }
-};
+}

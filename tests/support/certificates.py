@@ -78,3 +78,18 @@ def issue(
             x509.SubjectAlternativeName([x509.RFC822Name(f"{name}@a.example")]), critical=False
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     return Issued(builder.sign(signer, hashes.SHA256()), key)
+
+
+def nameless(root: Issued) -> bytes:
+    """A certificate that says of nobody that the key is theirs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(START)
+        .not_valid_after(END)
+    )
+    return builder.sign(root.key, hashes.SHA256()).public_bytes(Encoding.DER)

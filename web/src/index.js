@@ -535,9 +535,9 @@ export class Group extends EventTarget {
   /**
    * A secret of this epoch for another protocol (RFC 9420 §8.5).
    *
-   * @param {string} label
+   * @param {string} label what it is for: ASCII, not empty, not beginning with `MLS Federation `
    * @param {Uint8Array} context
-   * @param {number} length octets wanted
+   * @param {number} length octets wanted, at least 1
    * @returns {Promise<Uint8Array>}
    */
   exportSecret(label, context, length) {

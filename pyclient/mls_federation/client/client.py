@@ -33,7 +33,7 @@ from ..federation.binding import (
     domain_of,
 )
 from ..federation.manifest import VerifiedBundle
-from ..media import SrtpKeys, SrtpProfile, export_srtp_keys
+from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
 from . import session
 from .account import Account, new_account, new_key_sets, supported_suites
@@ -277,10 +277,13 @@ class Client:
 
         Raises:
             StateError: code `no-such-group`.
-            UsageError: the length is out of range, or the label not ASCII.
+            UsageError: the length is out of range; the label is not ASCII, or empty, or one of our own, such as by which
+                media keys are derived.
         """
         if not label.isascii():
             raise UsageError("an exporter's label must be ASCII")
+        if label.startswith(RESERVED_LABELS):
+            raise UsageError(f"exporter labels that begin with {RESERVED_LABELS!r} are not for applications")
         return export_secret(self._state.group(group_id).group, label, context, length)
 
     # -- the inbox

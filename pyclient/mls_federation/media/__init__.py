@@ -1,5 +1,5 @@
 """Keys for media, derived from an MLS group."""
 
-from .srtp import SrtpKeys, SrtpProfile, export_srtp_keys, srtp_profile
+from .srtp import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys, srtp_profile
 
-__all__ = ["SrtpKeys", "SrtpProfile", "export_srtp_keys", "srtp_profile"]
+__all__ = ["RESERVED_LABELS", "SrtpKeys", "SrtpProfile", "export_srtp_keys", "srtp_profile"]

@@ -13,7 +13,9 @@ from ..errors import UsageError
 from ..mls import Group, export_secret
 from ..mls.tree_math import LeafIndex
 
-_EXPORTER_LABEL = "MLS Federation 1.0 SRTP"
+# Exporter labels of our own begin so; the client does not export by them for an application.
+RESERVED_LABELS = "MLS Federation "
+_EXPORTER_LABEL = RESERVED_LABELS + "1.0 SRTP"
 MKI_SIZE = 4
 
 

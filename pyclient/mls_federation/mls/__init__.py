@@ -1,5 +1,6 @@
 """The MLS engine (RFC 9420): bytes in, bytes and new states out. It does no I/O and reads no clock."""
 
+from .authentication import CredentialCheck, SuccessorCheck, accept_basic, same_identity
 from .committing import (
     PendingCommit,
     add,
@@ -37,6 +38,7 @@ __all__ = [
     "DEFAULT_RETENTION",
     "ApplicationMessage",
     "CommitMessage",
+    "CredentialCheck",
     "Followed",
     "Group",
     "GroupInfo",
@@ -55,8 +57,10 @@ __all__ = [
     "RemovedMessage",
     "Retention",
     "Sent",
+    "SuccessorCheck",
     "Welcome",
     "WireFormat",
+    "accept_basic",
     "add",
     "branch",
     "change_extensions",
@@ -92,6 +96,7 @@ __all__ = [
     "reinit",
     "reinitialize",
     "remove",
+    "same_identity",
     "send_application_data",
     "verify_key_package",
 ]

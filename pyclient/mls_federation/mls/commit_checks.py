@@ -20,6 +20,7 @@ from .proposal_list import (
     SentProposal,
     apply_proposals,
     check_replacement,
+    check_successors,
     path_required,
 )
 from .proposals import Proposal
@@ -140,3 +141,4 @@ def _check_path(
         crypto.check_public_key(public_key)
     applied.tree.set_node(node_of(committer), leaf)
     applied.tree.index.check()
+    check_successors(replaced, leaf, policy)

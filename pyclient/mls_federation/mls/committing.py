@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..codec import replace as replace_fields
 from ..crypto import CipherSuite, Crypto
 from ..errors import RemoteError, UsageError
-from .authentication import CredentialCheck, LeafPolicy, accept_basic
+from .authentication import CredentialCheck, LeafPolicy, SuccessorCheck, accept_basic, same_identity
 from .commit import Commit, ProposalOrRef, by_reference, by_value
 from .epoch import (
     PSKLookup,
@@ -167,6 +167,7 @@ def commit(
     wire_format: WireFormat = WireFormat.mls_private_message,
     resuming: ResumptionPSKUsage | None = None,
     check_credential: CredentialCheck = accept_basic,
+    check_successor: SuccessorCheck = same_identity,
     retention: Retention = DEFAULT_RETENTION,
     grease: bool = True,
     padding: Padding = DEFAULT_PADDING,
@@ -180,6 +181,7 @@ def commit(
         path: renew our own keys too, even where the proposals do not call for it.
         psks: finds the PSKs that the proposals name.
         check_credential: asks the application whether a credential is whose it says.
+        check_successor: asks it whether a member may take on a credential, and who joins may replace a member.
         resuming: for the first commit of a group that re-initialises or branches off another (`resumption`).
         retention: how long the keys of past epochs are kept.
         grease: put an extension without meaning into the GroupInfo of the Welcome, which others must ignore (§13.5).
@@ -197,7 +199,12 @@ def commit(
         raise UsageError("an Update is for others to commit; to renew our own keys, commit with a path")
     own = [SentProposal(body, member(committer)) for body in proposals]
     received, applied, psk_secret = _select(
-        group, own, _candidates(group, proposals), LeafPolicy(now, check_credential), psks, resuming
+        group,
+        own,
+        _candidates(group, proposals),
+        LeafPolicy(now, check_credential, check_successor),
+        psks,
+        resuming,
     )
     listed: list[ProposalOrRef] = [by_reference(ref) for ref, _ in received]
     listed += [by_value(body) for body in proposals]

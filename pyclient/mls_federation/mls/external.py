@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..crypto import Crypto, KeyPair
 from ..errors import ValidationError
 from . import key_schedule
-from .authentication import CredentialCheck, LeafPolicy, accept_basic
+from .authentication import CredentialCheck, LeafPolicy, SuccessorCheck, accept_basic, same_identity
 from .commit import Commit, by_value
 from .committing import PendingCommit
 from .epoch import PSKLookup, begin, combined_psk_secret, no_psks, provisional_context, transition
@@ -27,7 +27,7 @@ from .framing import (
 from .joining import verified_tree
 from .key_package import OwnKeyPackage
 from .nodes import LeafNodeSource, check_capabilities, check_leaf_node
-from .proposal_list import SentProposal, apply_proposals, check_replacement
+from .proposal_list import SentProposal, apply_proposals, check_replacement, check_successors
 from .proposals import Add, ExternalInit, PreSharedKey, Proposal, Remove, proposal
 from .psk import PreSharedKeyID
 from .ratchet_tree import RatchetTree
@@ -50,6 +50,7 @@ def join_by_external_commit(
     psk_ids: Sequence[PreSharedKeyID] = (),
     psks: PSKLookup = no_psks,
     check_credential: CredentialCheck = accept_basic,
+    check_successor: SuccessorCheck = same_identity,
 ) -> PendingCommit:
     """Add ourselves to the group that a GroupInfo describes (§12.4.3.2).
 
@@ -58,17 +59,18 @@ def join_by_external_commit(
         own: gives our leaf's content and signature key; it is not to be published.
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         tree: the ratchet tree, if the GroupInfo does not bring it.
-        replacing: our own former leaf, which is removed ("resync").
+        replacing: our own former leaf, which is removed ("resync"). The members decide by its credential.
         psk_ids: PSKs to use.
         psks: finds them.
         check_credential: asks the application whether a credential is whose it says.
+        check_successor: asks it whether our credential may follow that of `replacing`.
 
     Raises:
         ValidationError: code `no-external-pub`, `no-tree`, or a rule that the group breaks.
         VerificationError: a signature does not fit.
         DecodeError: an extension is malformed.
     """
-    context, policy = info.group_context, LeafPolicy(now, check_credential)
+    context, policy = info.group_context, LeafPolicy(now, check_credential, check_successor)
     tree = verified_tree(crypto, info, tree, policy)
     data = find_extension(info.extensions, ExtensionType.external_pub)
     if data is None:
@@ -89,8 +91,10 @@ def join_by_external_commit(
     index = applied.tree.leftmost_blank_leaf()
     applied.tree.set_node(node_of(index), leaf)
     path = renew_path(crypto, applied.tree, index, leaf, own.signature_key, context.group_id)
-    check_replacement([old for _, old in applied.removed], path.leaf_node, LeafNodeSource.commit)
+    replaced = [old for _, old in applied.removed]
+    check_replacement(replaced, path.leaf_node, LeafNodeSource.commit)
     applied.tree.index.check()
+    check_successors(replaced, path.leaf_node, policy)
     provisional = provisional_context(crypto, context, applied.tree, applied.extensions)
     update_path = encrypt_path(crypto, applied.tree, index, path, provisional.encode(), frozenset())
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..crypto import CipherSuite, Crypto, KeyPair
-from ..errors import StateError, ValidationError
+from ..errors import StateError, UsageError, ValidationError
 from . import key_schedule
 from .authentication import LeafPolicy
 from .extensions import Extension, ExtensionType, ExternalPub, check_extensions_unique
@@ -252,9 +252,24 @@ def check_open(group: Group) -> None:
 def export_secret(group: Group, label: str, context: bytes, length: int) -> bytes:
     """A secret that all members of the epoch can derive and nobody else (§8.5). Secret.
 
+    It is of the epoch that `group` is in, and of no other: past epochs keep nothing to derive it from. The `group` of a
+    `PendingCommit` gives what members have once they accept that commit; if they do not, nobody has it.
+
+    It is not forward secret within the epoch: whoever steals the group's state can derive it again until the next commit.
+
+    Args:
+        label: what it is for. ASCII, not empty, and of one use only: who exports twice by one label and context has one key
+            for two purposes. It cannot clash with labels of MLS's own, which are never used with the exporter secret.
+        context: any octets, of any size: they are hashed.
+        length: octets wanted, 1 to 255 times Nh.
+
     Raises:
-        UsageError: `length` is more than the KDF can give.
+        UsageError: the label is empty or not ASCII, or the length out of its range.
     """
+    if not label:
+        raise UsageError("an exporter's label says what the secret is for, and is not empty")
+    if length < 1:
+        raise UsageError(f"a secret of {length} octets is none")
     return key_schedule.export(group.crypto, group.secrets.exporter_secret, label, context, length)
 
 

@@ -131,6 +131,8 @@ def apply_proposals(
         check_capabilities(leaf, extensions)
     if changed:
         after.index.check()
+    for index in updated:
+        check_successors([tree.member(index)], after.member(index), policy)
     return Applied(
         tree=after,
         extensions=extensions,
@@ -155,6 +157,16 @@ def check_replacement(replaced: Sequence[LeafNode], new: LeafNode, source: LeafN
         )
     if any(new.encryption_key == old.encryption_key for old in replaced):
         raise ValidationError("a new leaf that keeps its old key", code="key-reuse", section="7.3")
+
+
+def check_successors(replaced: Sequence[LeafNode], new: LeafNode, policy: LeafPolicy) -> None:
+    """§5.3.1, §12.2: whether the application lets a leaf replace others; asked when all else is in order.
+
+    Raises:
+        ValidationError: code `not-a-successor`.
+    """
+    for old in replaced:
+        policy.check_successor(old.credential, new.credential)
 
 
 def _check_list(committer: LeafIndex, proposals: Sequence[SentProposal]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..codec import replace as replace_fields
 from ..crypto import Crypto
 from ..errors import EpochError, UnsupportedError, ValidationError
-from .authentication import CredentialCheck, LeafPolicy, accept_basic
+from .authentication import CredentialCheck, LeafPolicy, SuccessorCheck, accept_basic, same_identity
 from .commit_checks import check_commit
 from .framing import (
     AuthenticatedContent,
@@ -95,7 +95,12 @@ def follow(
 
 
 def observe(
-    group: PublicGroup, data: bytes, *, now: int | None, check_credential: CredentialCheck = accept_basic
+    group: PublicGroup,
+    data: bytes,
+    *,
+    now: int | None,
+    check_credential: CredentialCheck = accept_basic,
+    check_successor: SuccessorCheck = same_identity,
 ) -> Followed:
     """Check one public message, and follow it.
 
@@ -103,6 +108,7 @@ def observe(
         data: an encoded MLSMessage.
         now: Unix seconds, for lifetimes; None leaves them unchecked.
         check_credential: asks the application whether a credential is whose it says.
+        check_successor: asks it whether a member may take on a credential, and who joins may replace a member.
 
     Raises:
         DecodeError: it is malformed.
@@ -137,7 +143,7 @@ def observe(
         received = ReceivedProposal(content.content, content.sender)
         ref = proposal_ref(crypto, authenticated)
         return Followed(replace(group, proposals={**group.proposals, ref: received}))
-    checked = check_commit(group, authenticated, LeafPolicy(now, check_credential))
+    checked = check_commit(group, authenticated, LeafPolicy(now, check_credential, check_successor))
     confirmed = confirmed_by(crypto, group.interim_transcript_hash, authenticated)
     assert message.auth.confirmation_tag is not None  # the codec gives commits one
     after = PublicGroup(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ..crypto import KeyPair
 from ..errors import EpochError, UnsupportedError, ValidationError
 from . import key_schedule
-from .authentication import CredentialCheck, LeafPolicy, accept_basic
+from .authentication import CredentialCheck, LeafPolicy, SuccessorCheck, accept_basic, same_identity
 from .commit import Commit
 from .commit_checks import check_commit
 from .epoch import PSKLookup, combined_psk_secret, enter, no_psks, transition, with_resumption
@@ -90,6 +90,7 @@ def receive(
     now: int | None,
     psks: PSKLookup = no_psks,
     check_credential: CredentialCheck = accept_basic,
+    check_successor: SuccessorCheck = same_identity,
     retention: Retention = DEFAULT_RETENTION,
 ) -> Received:
     """Read one message of the group.
@@ -99,6 +100,7 @@ def receive(
         now: Unix seconds, for lifetimes and retention; None leaves them unchecked.
         psks: finds the PSKs that a commit names.
         check_credential: asks the application whether a credential is whose it says.
+        check_successor: asks it whether a member may take on a credential, and who joins may replace a member.
         retention: how long the keys of past epochs are kept.
 
     Raises:
@@ -110,7 +112,7 @@ def receive(
         ValidationError: it breaks a rule; the code names it.
         VerificationError: it does not authenticate.
     """
-    message, policy = decode_message(data), LeafPolicy(now, check_credential)
+    message, policy = decode_message(data), LeafPolicy(now, check_credential, check_successor)
     group = forget(group, now, retention)
     if isinstance(message, PublicMessage):
         return _receive_public(group, message, policy, psks, retention)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,8 +20,10 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
 
 from ..errors import UsageError, ValidationError
-from .authentication import CredentialCheck
+from .authentication import CredentialCheck, SuccessorCheck
 from .credentials import Certificate, Credential, CredentialType, X509Credential
+
+_NO_NAMES = (x509.Name([]), None)
 
 
 def x509_credential(chain: Sequence[bytes]) -> Credential:
@@ -54,12 +57,55 @@ def trust_anchors(roots: Sequence[bytes], others: CredentialCheck) -> Credential
             return
         if now is None:
             raise UsageError("X.509 credentials cannot be validated without the time")
-        with warnings.catch_warnings():
-            # What `cryptography` will refuse one day it only warns of now; a peer's input shall not write to our log.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        with _without_warnings():
             _check_chain(store, credential.credential, signature_key, now)
 
     return check
+
+
+def same_names(others: SuccessorCheck) -> SuccessorCheck:
+    """A check that lets an X.509 credential follow one whose end entity has the same subject and alternative names.
+
+    The certificates may be new, and of another issuer: whether that one is trusted, `trust_anchors` says.
+
+    Args:
+        others: judges all pairs of which one is of another type.
+    """
+
+    def check(old: Credential, new: Credential) -> None:
+        if not (isinstance(old.credential, X509Credential) and isinstance(new.credential, X509Credential)):
+            others(old, new)
+            return
+        with _without_warnings():
+            names, new_names = (_names(_load(each)[0]) for each in (old.credential, new.credential))
+        if names != new_names or names == _NO_NAMES:
+            raise ValidationError(
+                "a leaf whose certificate names somebody else than the one that it replaces",
+                code="not-a-successor",
+                section="5.3.1",
+            )
+
+    return check
+
+
+def _names(certificate: x509.Certificate) -> tuple[x509.Name, x509.SubjectAlternativeName | None]:
+    try:
+        alternative = [
+            extension.value
+            for extension in certificate.extensions
+            if isinstance(extension.value, x509.SubjectAlternativeName)
+        ]
+        return certificate.subject, alternative[0] if alternative else None
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise _refused("its names are malformed") from None
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """What `cryptography` will refuse one day it only warns of now; a peer's input shall not write to our log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
 
 
 def _check_chain(store: Store, credential: X509Credential, signature_key: bytes, now: int) -> None:

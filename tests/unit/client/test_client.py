@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from mls_federation.client import BackgroundFailure, Client, Connection, Event, Ports, Response, new_client
 from mls_federation.client.state import ClientState
 from mls_federation.crypto import CipherSuite, CryptoProvider
-from mls_federation.errors import StateError, StorageError, TransportError, UnsupportedError, ValidationError
+from mls_federation.errors import (
+    StateError,
+    StorageError,
+    TransportError,
+    UnsupportedError,
+    UsageError,
+    ValidationError,
+)
 from mls_federation.storage import MemoryStorage
 from tests.support.network import NOW, Peer, group_of, of_type, without_waiting
 
@@ -176,3 +184,24 @@ def test_suites_that_are_not_here(alice: Peer) -> None:
             without_waiting(command)
         assert caught.value.code == "unsupported-cipher-suite"
     assert client.groups == ()
+
+
+def test_an_application_does_not_export_by_labels_of_the_client(alice: Peer) -> None:
+    client = client_of(alice, MemoryStorage(), [])
+    group_id = without_waiting(client.create_group()).group_id
+    assert len(client.export_secret(group_id, "my application", b"", 32)) == 32
+    for label in ("MLS Federation 1.0 SRTP", "MLS Federation ", "", "Schlüssel"):
+        with pytest.raises(UsageError) as caught:
+            client.export_secret(group_id, label, b"", 32)
+        assert caught.value.code == "bad-argument"
+
+
+def test_a_command_erases_keys_of_past_epochs_whose_time_is_over(alice: Peer, bob: Peer) -> None:
+    group_id = group_of(alice, bob)
+    storage, clock = MemoryStorage(), [NOW]
+    surroundings = replace(ports(alice.provider, storage), now=lambda: clock[0])
+    client = Client(alice.state, surroundings, list[Event]().append)
+    for clock[0], kept in ((NOW + 24 * 3600, 1), (NOW + 24 * 3600 + 1, 0)):
+        without_waiting(client.send(group_id, b"something"))
+        assert storage.state is not None
+        assert len(storage.state.group(group_id).group.past_epochs) == kept

@@ -179,7 +179,6 @@ def test_a_message_goes_once_to_each_domain(alice: Peer, bob: Peer, carol: Peer,
     assert len({outgoing.message for outgoing in outbox}) == 1
 
 
-@pytest.mark.rule("12.4.2-09")
 def test_those_who_left_get_their_removal_and_nothing_after(alice: Peer, bob: Peer, carol: Peer) -> None:
     group_id = group_of(alice, bob, carol)
     alice.remove(group_id, "bob@b.example")
@@ -673,7 +672,7 @@ def test_a_member_keeps_its_name(alice: Peer, bob: Peer, carol: Peer) -> None:
     group_id = group_of(alice, bob, carol)
     renamed = dataclasses.replace(bob.state.account, identity="dave@b.example")
     message = committed(bob, disguised(bob, group_id, renamed))
-    assert_refused(alice, message, "identity-changed", ValidationError)
+    assert_refused(alice, message, "not-a-successor", ValidationError)
 
 
 def test_a_member_cannot_drop_its_identity(alice: Peer, bob: Peer) -> None:
@@ -842,7 +841,9 @@ def test_nobody_removes_another_by_joining(alice: Peer, bob: Peer, carol: Peer) 
     own = new_key_package(carol.provider, carol.state.account, SUITE, NOW)
     info = group_info(group, with_external_pub=True)
     usurped = bob.group(group_id).group.own_leaf
-    pending = join_by_external_commit(group.crypto, info, own, now=NOW, replacing=usurped)
+    pending = join_by_external_commit(
+        group.crypto, info, own, now=NOW, replacing=usurped, check_successor=lambda *_: None
+    )
 
     for member in (alice, bob):
         assert_refused(member, pending.message, "sender-not-allowed", ValidationError)

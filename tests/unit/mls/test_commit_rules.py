@@ -12,6 +12,7 @@ from mls_federation.errors import MLSError, ValidationError, VerificationError
 from mls_federation.mls import (
     CommitMessage,
     WireFormat,
+    change_extensions,
     commit,
     decode_message,
     follow,
@@ -20,7 +21,7 @@ from mls_federation.mls import (
     receive,
     remove,
 )
-from mls_federation.mls.commit import Commit, UpdatePath
+from mls_federation.mls.commit import Commit, UpdatePath, by_reference
 from mls_federation.mls.credentials import Credential, CredentialType, X509Credential
 from mls_federation.mls.epoch import provisional_context
 from mls_federation.mls.framing import PublicMessage
@@ -255,8 +256,11 @@ def receivers_of_the_root(party: Party) -> list[bytes]:
 
 @pytest.mark.rule("12.4-04")
 def test_a_commit_without_the_path_that_it_needs(party: Party) -> None:
-    for proposals in ([], [remove(party.leaf("ben"))]):
+    for proposals in ([], [remove(party.leaf("ben"))], [change_extensions([])]):
         assert_refused(party, forge_commit(party.groups["eve"], proposals, None), "path-missing")
+    update = party.propose_update("ben", WireFormat.mls_public_message)
+    forged = forge_commit(party.groups["eve"], [by_reference(update)], None)
+    assert_refused(party, forged, "path-missing")
 
 
 @pytest.mark.rule("6.1-07", "12.4.2-06")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from mls_federation.codec import replace
-from mls_federation.crypto import Crypto
+from mls_federation.crypto import Crypto, hpke
 from mls_federation.errors import MLSError, UsageError
 from mls_federation.mls import (
     CommitMessage,
@@ -39,7 +39,7 @@ from mls_federation.mls.framing import (
     SenderType,
     sign_content,
 )
-from mls_federation.mls.key_schedule import sent_init_secret
+from mls_federation.mls.key_schedule import received_init_secret, sent_init_secret
 from mls_federation.mls.nodes import LeafNodeSource, sign_leaf_node
 from mls_federation.mls.proposals import ExternalInit, GroupContextExtensions, Proposal, Update, proposal
 from mls_federation.mls.protection import protect_private
@@ -322,6 +322,17 @@ def test_another_init_secret_than_the_senders(party: Party) -> None:
     with pytest.raises(MLSError) as caught:
         receive(party.groups["ann"], signed(party, own, message, other), now=NOW)
     assert caught.value.code == "bad-confirmation-tag"
+
+
+@pytest.mark.rule("8.3-01")
+def test_how_the_init_secret_is_made(party: Party) -> None:
+    # No official vector has an external commit, so the label and the form of the export are held against HPKE's here.
+    keys = party.crypto.generate_key_pair()
+    kem_output, sent = sent_init_secret(party.crypto, keys.public_key)
+    suite = party.crypto.suite
+    context = hpke.setup_base_receiver(party.crypto.provider, suite, kem_output, keys, b"")
+    expected = context.export(b"MLS 1.0 external init secret", 32)
+    assert sent == received_init_secret(party.crypto, keys, kem_output) == expected
 
 
 @pytest.mark.rule("12.4.3.2-06")

@@ -134,6 +134,7 @@ def test_grease_in_welcomes(suite_1: Crypto, grease: bool) -> None:
     assert len(greased(types(open_welcome(suite_1, welcome, own).group_info.extensions))) == grease
 
 
+@pytest.mark.rule("7.2-03")
 def test_grease_in_leaves_lasts(suite_1: Crypto) -> None:
     """Updates and commits of a member keep what its leaf says that it supports."""
     party = Party(suite_1, "ann", "ben", "cat")
@@ -164,6 +165,7 @@ def test_grease_in_the_leaf_of_an_external_commit(suite_1: Crypto) -> None:
     assert followed.group.context == received.group.context
 
 
+@pytest.mark.rule("13.5-01")
 def test_no_grease_in_the_group_context_nor_in_what_it_requires(suite_1: Crypto) -> None:
     """An unknown value there would shut members out, or stop them."""
     required = RequiredCapabilities(
@@ -183,6 +185,7 @@ def test_no_grease_in_the_group_context_nor_in_what_it_requires(suite_1: Crypto)
     assert ended.extensions == (extension,)
 
 
+@pytest.mark.rule("7.2-05", "13.4-02", "13.5-02")
 def test_grease_that_we_receive_is_ignored_everywhere(suite_1: Crypto) -> None:
     """More of it than we send ourselves, in all places at once; the group goes on as ever."""
     everything = [

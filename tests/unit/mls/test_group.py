@@ -5,14 +5,13 @@ from dataclasses import replace
 import pytest
 
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
-from mls_federation.errors import EpochError, UsageError, ValidationError, VerificationError
+from mls_federation.errors import EpochError, ValidationError, VerificationError
 from mls_federation.mls import (
     DEFAULT_RETENTION,
     CommitMessage,
     WireFormat,
     add,
     commit,
-    export_secret,
     propose,
     receive,
     remove,
@@ -120,26 +119,6 @@ def test_removing_and_adding_in_one_commit(suite_1: Crypto) -> None:
 
 
 # -- keys
-
-
-@pytest.mark.rule("8.5-01")
-def test_exported_secrets(suite_1: Crypto) -> None:
-    party = Party(suite_1, "ann", "ben")
-    ann = party.groups["ann"]
-    secrets = {
-        export_secret(ann, "one", b"", 32),
-        export_secret(ann, "two", b"", 32),
-        export_secret(ann, "one", b"context", 32),
-    }
-    assert len(secrets) == 3
-    assert len(export_secret(ann, "one", b"", 100)) == 100
-    party.commit("ben")
-    assert export_secret(party.groups["ann"], "one", b"", 32) not in secrets
-    for length in (-1, 255 * 32 + 1, 1 << 16):
-        with pytest.raises(UsageError):
-            export_secret(ann, "one", b"", length)
-    with pytest.raises(UsageError):
-        export_secret(ann, "Schlüssel", b"", 32)
 
 
 @pytest.mark.rule("7.4-01")

@@ -196,7 +196,7 @@ def test_psks(invitation: Invitation) -> None:
     refuse(invitation, invitation.with_secrets(psks=(unknown, unknown)), "duplicate-psk")
 
 
-@pytest.mark.rule("11.2-03", "12.4.3.1-16")
+@pytest.mark.rule("11.2-03")
 @pytest.mark.parametrize("usage", [ResumptionPSKUsage.reinit, ResumptionPSKUsage.branch])
 def test_a_group_that_says_to_come_out_of_another(invitation: Invitation, usage: ResumptionPSKUsage) -> None:
     # We have the PSK that it names, but were not told that the group is to come out of that one.
@@ -362,8 +362,6 @@ TREE_RULES = {
     "another key in a parent": ("7.9.2-01",),
     "an unmerged leaf that is none": ("12.4.3.1-09",),
     "an unmerged leaf outside the tree": ("12.4.3.1-09",),
-    "unmerged leaves twice": ("7.1-02",),
-    "unmerged leaves in disorder": ("7.1-02",),
     "an unmerged leaf that a parent between does not have": ("12.4.3.1-10",),
     "an unmerged leaf that was merged": ("7.9.2-01",),
 }

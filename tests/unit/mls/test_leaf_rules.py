@@ -94,6 +94,17 @@ def party(suite_1: Crypto) -> Party:
     )
 
 
+# Each shows that leaves are validated where they come in that way, whatever the rule.
+ways = pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("add", marks=pytest.mark.rule("10.1-02", "12.1.1-01")),
+        pytest.param("update", marks=pytest.mark.rule("12.1.2-01")),
+        pytest.param("path", marks=pytest.mark.rule("12.4.2-03", "7.5-03")),
+        pytest.param("tree", marks=pytest.mark.rule("12.4.3.1-08")),
+    ],
+)
+
 LEAVES: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
     "another version": (["7.3-02"], "unsupported-suite", {"versions": (ProtocolVersion(2),)}),
     "another suite": (
@@ -125,7 +136,7 @@ LEAVES: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -142,7 +153,7 @@ def test_capabilities(party: Party, way: str, code: str, changes: dict[str, Any]
 
 
 @pytest.mark.rule("7.2-03")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_an_extension_that_the_leaf_does_not_list(party: Party, way: str) -> None:
     unknown = Extension(extension_type=ExtensionType(0xF00F), extension_data=b"")
     if way == "tree":
@@ -152,7 +163,7 @@ def test_an_extension_that_the_leaf_does_not_list(party: Party, way: str) -> Non
 
 
 @pytest.mark.rule("7.3-04", "13.3-01")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way: str) -> None:
     party = Party(suite_1, "ann", "ben", "eve", grease=False)  # who know basic credentials alone
     both = replace(party.client("ann").capabilities, credentials=(CredentialType.basic, CredentialType.x509))
@@ -164,7 +175,7 @@ def test_a_credential_that_another_member_does_not_support(suite_1: Crypto, way:
 
 
 @pytest.mark.rule("7.3-05", "13.3-01")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_a_member_that_does_not_support_anothers_credential(suite_1: Crypto, way: str) -> None:
     party = Party(suite_1, "ann", "ben", "eve", capabilities=capable(suite_1), grease=False)
     changes = {
@@ -192,7 +203,7 @@ def test_a_new_credential_in_a_path(party: Party) -> None:
 
 
 @pytest.mark.rule("13.4-03")
-@pytest.mark.parametrize("way", ["add", "update", "path", "tree"])
+@ways
 def test_two_extensions_of_one_type(party: Party, way: str) -> None:
     extensions = (PRIVATE_EXTENSION, PRIVATE_EXTENSION)
     if way == "tree":
@@ -250,6 +261,18 @@ def test_a_leaf_that_is_not_signed_in_a_key_package_that_is(party: Party) -> Non
         with pytest.raises(MLSError) as caught:
             commit(party.groups["ann"], [add(package)], now=NOW)
         assert caught.value.code == "bad-signature"
+
+
+@pytest.mark.rule("7.3-12", "7.3-13", "12.2-07", "12.2-14")
+def test_keys_that_are_in_the_group_already(party: Party) -> None:
+    # The path of a commit is checked too, so that it hides whether its Adds are.
+    ben, eve = party.groups["ben"], party.groups["eve"]
+    again = party.client("ben").key_package(capabilities=party.capabilities).key_package
+    copied = changed_package(party, encryption_key=ben.own_leaf_node.encryption_key)
+    for package, code in ((again, "duplicate-signature-key"), (copied, "duplicate-encryption-key")):
+        refused(party, forge_commit(eve, [add(package)], None), code)
+    both = [changed_package(party) for _ in range(2)]
+    refused(party, forge_commit(eve, [add(package) for package in both], None), "duplicate-signature-key")
 
 
 # -- what is accepted
@@ -380,7 +403,8 @@ def assert_refused(
         return
     if way == "add":
         package = changed_package(party, **changes)
-        refused(party, forge_commit(eve, [add(package)], valid_path(eve)), code, check)
+        for path_or_none in (valid_path(eve), None):
+            refused(party, forge_commit(eve, [add(package)], path_or_none), code, check)
         # Nor do we send it.
         with pytest.raises(MLSError) as caught:
             commit(party.groups["ann"], [add(package)], now=NOW, check_credential=check)

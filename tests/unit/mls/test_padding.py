@@ -56,6 +56,7 @@ def test_no_padding(party: Party) -> None:
     assert len(set(sizes(party, no_padding))) == 300
 
 
+@pytest.mark.rule("6.3.1-01")
 @pytest.mark.parametrize("octets", [1, 32, 100, 1000])
 def test_padding_to_multiples(party: Party, octets: int) -> None:
     policy = padding_to_multiples(octets)
@@ -116,6 +117,7 @@ def test_padding_hides_the_length_by_default(party: Party) -> None:
     ]
 
 
+@pytest.mark.rule("6.3.1-01")
 def test_handshake_messages_are_padded_too(party: Party) -> None:
     party.add("ann", "cat")
     ann = party.groups["ann"]
@@ -131,6 +133,7 @@ def test_handshake_messages_are_padded_too(party: Party) -> None:
     assert encrypted(propose(ann, remove(party.leaf("cat"))).message) == SMALLEST
 
 
+@pytest.mark.rule("6.3.1-01")
 @pytest.mark.parametrize("policy", [no_padding, padme, padding_to_multiples(512), fixed_padding(5000)])
 def test_any_padding_is_read(party: Party, policy: Padding) -> None:
     message = party.send("ann", b"data", padding=policy)

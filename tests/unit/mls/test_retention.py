@@ -50,6 +50,7 @@ def test_the_defaults_are_three_epochs_and_a_day() -> None:
     assert Retention(epochs=3, seconds=DAY) == DEFAULT_RETENTION
 
 
+@pytest.mark.rule("9.2-05")
 def test_past_epochs_are_kept_for_a_stated_number(party: Party) -> None:
     late = []
     for last in range(1, 6):
@@ -60,6 +61,7 @@ def test_past_epochs_are_kept_for_a_stated_number(party: Party) -> None:
     assert isinstance(receive(party.groups["ben"], late[2], now=NOW), ApplicationMessage)
 
 
+@pytest.mark.rule("9.2-05")
 def test_past_epochs_are_kept_for_a_stated_time(party: Party) -> None:
     late = party.send("ann", b"late")
     committed(party, NOW)
@@ -68,6 +70,7 @@ def test_past_epochs_are_kept_for_a_stated_time(party: Party) -> None:
     assert_forgotten(party.groups["ben"], late, NOW + DAY + 1)
 
 
+@pytest.mark.rule("9.2-05")
 def test_what_is_over_is_erased_without_a_commit(party: Party) -> None:
     committed(party, NOW)
     committed(party, NOW + 100)
@@ -138,6 +141,7 @@ def test_the_time_survives_a_restart(party: Party) -> None:
     assert_forgotten(group, late, NOW + DAY + 1)
 
 
+@pytest.mark.rule("8.6-01")
 def test_a_forgotten_epoch_is_no_resumption_psk_any_more(party: Party) -> None:
     psk = ResumptionPSK(usage=ResumptionPSKUsage.application, psk_group_id=b"the group", psk_epoch=1)
     psk_id = PreSharedKeyID(psktype=PSKType.resumption, psk=psk, psk_nonce=bytes(party.crypto.Nh))

@@ -55,7 +55,7 @@ def test_all_keys_differ(suite_1: Crypto, tree: SecretTree) -> None:
     assert len(keys) == LEAVES * 2 * 3 * 2
 
 
-@pytest.mark.rule("9.1-02")
+@pytest.mark.rule("9.1-02", "9.2-01")
 def test_a_key_is_had_once(suite_1: Crypto, tree: SecretTree) -> None:
     for generation in (0, 3, 1):
         tree, _ = tree.take(suite_1, LEAF, APPLICATION, generation)

@@ -125,6 +125,17 @@ def test_unmerged_leaves_that_are_none(party: Party, unmerged: tuple[int, ...]) 
     refused(party, info_of(party, tree), "bad-unmerged-leaves")
 
 
+@pytest.mark.rule("12.4.3.1-09")
+def test_a_blank_leaf_that_is_said_to_be_unmerged(party: Party) -> None:
+    one, other = (party.crypto.generate_key_pair().public_key for _ in range(2))
+    tree = forged_tree(party, [one, other])
+    tree.set_node(node_of(LeafIndex(3)), None)
+    top = tree.parent_at(tree.root)
+    assert top is not None
+    tree.set_node(tree.root, replace(top, unmerged_leaves=(3,)))
+    refused(party, info_of(party, tree), "bad-unmerged-leaves")
+
+
 @pytest.mark.rule("12.4.3-01", "13.5-02")
 @pytest.mark.parametrize("unknown", [0x0A0A, 0x1234, 0xFFFF])
 def test_unknown_extensions_of_a_group_info(party: Party, unknown: int) -> None:
@@ -162,3 +173,20 @@ def test_a_group_info_that_nobody_signed(party: Party) -> None:
         with pytest.raises(MLSError) as caught:
             join_by_external_commit(party.crypto, changed, party.client("ben").key_package(), now=NOW)
         assert caught.value.code == code
+
+
+@pytest.mark.rule("12.4.3.3-04", "12.4.3.1-07")
+def test_another_tree_than_the_groups(party: Party) -> None:
+    one, other = (party.crypto.generate_key_pair().public_key for _ in range(2))
+    another = forged_tree(party, [one, other])
+    bare = group_info(party.groups["ann"], with_tree=False, with_external_pub=True)
+    own = party.client("new").key_package()
+    join_by_external_commit(party.crypto, bare, own, now=NOW, tree=party.groups["ann"].tree)
+    for join_in in (
+        lambda: join_by_external_commit(party.crypto, bare, own, now=NOW, tree=another),
+        lambda: follow(party.crypto, bare, now=NOW, tree=another),
+    ):
+        with pytest.raises(MLSError) as caught:
+            join_in()
+        # It is signed by Ann's new leaf, which has the same key: only the hash tells.
+        assert caught.value.code == "wrong-tree-hash"

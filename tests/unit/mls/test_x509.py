@@ -21,12 +21,12 @@ from mls_federation.mls import (
     decode_message,
     join,
 )
-from mls_federation.mls.authentication import accept_basic
+from mls_federation.mls.authentication import accept_basic, same_identity
 from mls_federation.mls.credentials import Credential, CredentialType, basic_credential
 from mls_federation.mls.nodes import Capabilities, ProtocolVersion
 from mls_federation.mls.welcome import Welcome
-from mls_federation.mls.x509 import trust_anchors, x509_credential
-from tests.support.certificates import START, Issued, issue
+from mls_federation.mls.x509 import same_names, trust_anchors, x509_credential
+from tests.support.certificates import START, Issued, issue, nameless
 from tests.support.pair import LIFETIME, NOW
 
 pytestmark = pytest.mark.cpython_only
@@ -153,3 +153,30 @@ def test_trust_anchors_are_certificates() -> None:
     for roots in ([], [b"none"]):
         with pytest.raises(UsageError):
             trust_anchors(roots, accept_basic)
+
+
+def test_a_new_certificate_with_the_same_names_may_follow(root: Issued) -> None:
+    check = same_names(same_identity)
+    old, other_root = issue("ben", root), issue("another root", None, authority=True)
+    for certificate in (issue("ben", root), issue("ben", other_root)):
+        check(x509_credential([old.der, root.der]), x509_credential([certificate.der]))
+
+
+def test_a_certificate_with_other_names_does_not_follow(root: Issued) -> None:
+    check = same_names(same_identity)
+    ben = x509_credential([issue("ben", root).der])
+    nobody = x509_credential([nameless(root)])
+    garbage = x509_credential([b"no certificate"])
+    for old, new, code in (
+        (ben, x509_credential([issue("eve", root).der]), "not-a-successor"),
+        (ben, nobody, "not-a-successor"),
+        (nobody, nobody, "not-a-successor"),
+        (ben, basic_credential(b"ben"), "not-a-successor"),
+        (basic_credential(b"ben"), ben, "not-a-successor"),
+        (ben, garbage, "credential-refused"),
+        (ben, x509_credential([]), "credential-refused"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            check(old, new)
+        assert caught.value.code == code
+    check(basic_credential(b"ben"), basic_credential(b"ben"))
