@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Self, TypeVar
@@ -82,7 +83,18 @@ class OpenEnum16(IntEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, int) or not 0 <= value <= 0xFFFF:
             return None
-        unnamed = int.__new__(cls, value)
-        unnamed._name_ = f"0x{value:04x}"
-        unnamed._value_ = value
+        unnamed: Self = _unnamed(cls, value)
         return unnamed
+
+
+E = TypeVar("E", bound=OpenEnum16)
+
+
+@functools.lru_cache(
+    maxsize=1024
+)  # GREASE values are in every leaf: there are few of them, and each leaf has several
+def _unnamed(registry: type[E], value: int) -> E:
+    unnamed = int.__new__(registry, value)
+    unnamed._name_ = f"0x{value:04x}"
+    unnamed._value_ = value
+    return unnamed
