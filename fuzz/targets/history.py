@@ -25,6 +25,7 @@ from mls_federation.mls import (
     encode_group,
     export_secret,
     fixed_padding,
+    follow,
     forget,
     group_info,
     join,
@@ -198,6 +199,8 @@ class _History:
             ):
                 raise Finding("two members do not agree")
         self.ended = one.reinit is not None
+        if isinstance(public := refused(follow, one.crypto, group_info(one), now=NOW), RemoteError):
+            raise Finding(f"the group has become what a follower refuses as {public.code}")
 
     def talk(self) -> None:
         """A message reaches all."""

@@ -105,7 +105,10 @@ def run_info(data: bytes) -> None:
 
 
 def _use(scene: Scene, group: Group) -> None:
-    """Whatever group it is: what can be done in it works, or says why not."""
+    """Whatever group it is: others can follow it, and what can be done in it works, or says why not."""
+    public = refused(follow, scene.unsafe, group_info(group), now=NOW)
+    if isinstance(public, RemoteError):
+        raise Finding(f"a member is in what a follower refuses as {public.code}")
     with suppress(MLSError):
         send_application_data(group, b"hello")
     with suppress(MLSError):

@@ -48,6 +48,18 @@ from ..octets import Octets
 from ..scenes import Scene, follower, scenes, start_over
 from ..target import Finding, Target, check_state, check_unchanged, refused
 
+# What nobody can see without the group's secrets, or without being the member that it is about.
+_SECRET_FAULTS = {
+    "bad-confirmation-tag",
+    "bad-membership-tag",
+    "decryption-failed",
+    "invalid-public-key",  # of what is sealed to a member, or to the external key
+    "no-path-secret",
+    "own-message",
+    "unknown-psk",
+    "wrong-path-key",
+}
+
 
 def run_plain(data: bytes) -> None:
     """Octets as they are, at a member and a follower; and tagged anew where they decode to a PublicMessage."""
@@ -112,6 +124,12 @@ def deliver(scene: Scene, message: bytes, *, safe: bool) -> None:
     check_unchanged(group, before)
     public = follower(scene, safe=safe)
     followed = refused(lambda: observe(public, message, now=NOW))
+    if (
+        isinstance(received, RemoteError)
+        and received.code not in _SECRET_FAULTS
+        and not isinstance(followed, RemoteError)
+    ):
+        raise Finding(f"a follower accepts what a member refuses as {received.code}")
     if isinstance(received, ApplicationMessage | ProposalMessage | CommitMessage):
         check_state(received.group)
         if isinstance(received, ApplicationMessage) or _is_private(message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from fuzz.mutation import Pool, made, mutated, mutated_octets
 from fuzz.octets import Octets
+from fuzz.run import main
 from fuzz.scenes import Scene, scenes
 from fuzz.target import MAX_SECONDS, Finding, Target, check_unchanged, refused, run_within_bounds
 from fuzz.targets import TARGETS
@@ -45,6 +47,13 @@ def test_no_input_is_a_finding(name: str) -> None:
         run_within_bounds(target, data)
 
     run()
+
+
+def test_a_finding_can_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    harmless = tmp_path / "harmless"
+    harmless.write_bytes(next(iter(TARGETS["welcome"].seeds())))
+    assert main(["--target", "welcome", "--replay", str(harmless)]) == 0
+    assert capsys.readouterr().out == "no finding\n"
 
 
 def test_an_error_that_is_not_ours_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
