@@ -62,7 +62,7 @@ class WebDriver:
         return value
 
     def open(self, url: str) -> None:
-        """Load a page, and wait until it has loaded."""
+        """Load a page. In a new window WebKit does not wait until the scripts of the page have run."""
         self._call("POST", "/url", {"url": url})
 
     def new_window(self) -> str:
@@ -102,8 +102,6 @@ class WebDriver:
 
     def wait_until(self, script: str, *arguments: Any, seconds: float = 90) -> Any:
         """Run a script as `run` does, again and again, until it returns anything but false, null or undefined.
-
-        A script that waited long itself was seen never to answer in WebKit, though what it waited for had come.
 
         Raises:
             WebDriverError: `page-error`, what it threw.

@@ -112,6 +112,7 @@ def test_the_page_verifies_the_official_vectors_in_webkit(
     files = write_files(tmp_path, choice)
     webkit.open(f"{federation.url}/demo/self-test.html")
 
+    webkit.wait_until("return !document.getElementById('files').disabled")
     webkit.choose_files("#files", list(files))
 
     summary = webkit.wait_until(

@@ -38,6 +38,7 @@ def client_in_window(webkit: WebDriver, federation: Federation, name: str, domai
     handle = webkit.new_window()
     webkit.open(f"{federation.url}{MODULE_PATH}")
     window = Window(webkit, handle, f"{unique_name(name)}@{domain}")
+    webkit.wait_until("return window.MLSFederation !== undefined")
     assert window.run("return typeof WebAssembly.Suspending") == "undefined"
     window.run(
         """const [services, identity] = args;

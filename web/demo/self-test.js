@@ -134,3 +134,5 @@ input.addEventListener("change", () => {
     input.value = "";
   });
 });
+// Before there was nothing that would have noticed a click.
+button.disabled = input.disabled = false;
