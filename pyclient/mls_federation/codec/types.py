@@ -82,7 +82,12 @@ class OpenEnum16(IntEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, int) or not 0 <= value <= 0xFFFF:
             return None
-        unnamed = int.__new__(cls, value)
-        unnamed._name_ = f"0x{value:04x}"
-        unnamed._value_ = value
-        return unnamed
+        return cls.unnamed(value)
+
+    @classmethod
+    def unnamed(cls, value: int) -> Self:
+        """A value without a name, 0 to 2^16-1. Much quicker than to let `Enum` find out: each leaf has some, of GREASE."""
+        member = int.__new__(cls, value)
+        member._name_ = f"0x{value:04x}"
+        member._value_ = value
+        return member
