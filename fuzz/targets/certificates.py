@@ -6,8 +6,8 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mls_federation.mls.authentication import CredentialCheck, accept_basic
-from mls_federation.mls.x509 import trust_anchors, x509_credential
+from mls_federation.mls.authentication import CredentialCheck, accept_basic, same_identity
+from mls_federation.mls.x509 import same_names, trust_anchors, x509_credential
 from tests.support.certificates import issue
 from tests.support.pair import NOW
 
@@ -40,6 +40,9 @@ def run(data: bytes) -> None:
                 chain[at] = mutated_octets(source, chain[at])
     credential = x509_credential(chain)
     refused(lambda: real.check(credential, real.signature_key, NOW))
+    same = same_names(same_identity)
+    refused(lambda: same(credential, credential))
+    refused(lambda: same(x509_credential(real.certificates), credential))
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from mls_federation.mls import (
     encode_group,
     export_secret,
     fixed_padding,
+    forget,
     group_info,
     join,
     join_by_external_commit,
@@ -218,9 +219,10 @@ class _History:
             self.groups[name] = received.group
 
     def restart(self) -> None:
-        """A member's state is stored and loaded."""
+        """A member's state is stored and loaded, and some of the past forgotten."""
         name = self.somebody()
-        self.groups[name] = decode_group(self.scene.unsafe.provider, encode_group(self.groups[name]))
+        kept = forget(self.groups[name], NOW + self.source.number(3) * 80_000)
+        self.groups[name] = decode_group(self.scene.unsafe.provider, encode_group(kept))
 
     def newcomer(self) -> Client:
         self.met += 1

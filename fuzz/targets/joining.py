@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace as replace_dataclass
 
 from mls_federation.codec import replace
 from mls_federation.errors import MLSError, RemoteError
@@ -24,8 +25,11 @@ from mls_federation.mls import (
     receive,
     send_application_data,
 )
+from mls_federation.mls.epoch import combined_psk_secret, with_resumption
 from mls_federation.mls.extensions import Extension, ExtensionType, find_extension
 from mls_federation.mls.key_package import key_package_ref
+from mls_federation.mls.proposals import ReInit
+from mls_federation.mls.psk import PreSharedKeyID, PSKType, ResumptionPSK, ResumptionPSKUsage
 from mls_federation.mls.ratchet_tree import RatchetTreeNodes, decode_tree
 from mls_federation.mls.tree_hashes import tree_hash
 from mls_federation.mls.tree_math import LeafIndex
@@ -44,16 +48,25 @@ def run_welcome(data: bytes) -> None:
     scene = source.choice(scenes())
     start_over(scene)
     safe = source.flag(4)
+    old = scene.victim(safe=safe) if source.flag(4) else None
+    if old is not None and source.flag():
+        context = scene.opened.group_info.group_context
+        ending = ReInit(
+            group_id=context.group_id,
+            version=context.version,
+            cipher_suite=context.cipher_suite,
+            extensions=context.extensions,
+        )
+        old = replace_dataclass(old, reinit=ending)
     if source.flag(6):
         octets = mutated_octets(source, mls_message(scene.welcome).encode())
         message = refused(lambda: decode_message(octets))
         welcome = message if isinstance(message, Welcome) else scene.welcome
     else:
-        welcome = _forged_welcome(source, scene)
+        welcome = _forged_welcome(source, scene, old)
     if source.flag(6):
         welcome = mutated(source, welcome, scene.pool)
     crypto = scene.crypto if safe else scene.unsafe
-    old = scene.victim(safe=safe) if source.flag(8) else None
     group = refused(lambda: join(crypto, welcome, scene.newcomer, now=NOW, psks=scene.party.look_up, old=old))
     if isinstance(group, Group):
         check_state(group)
@@ -102,18 +115,28 @@ def _use(scene: Scene, group: Group) -> None:
         refused(receive, group, message, now=NOW)
 
 
-def _forged_welcome(source: Octets, scene: Scene) -> Welcome:
+def _forged_welcome(source: Octets, scene: Scene, old: Group | None) -> Welcome:
     """A Welcome for the newcomer with a changed GroupInfo, changed GroupSecrets, or any octets in their places."""
     crypto, opened, package = scene.crypto, scene.opened, scene.newcomer.key_package
-    secrets, info = opened.group_secrets, opened.group_info
+    secrets, info, psk_secret = opened.group_secrets, opened.group_info, opened.psk_secret
     if not source.flag(3):
         info = _changed_info(source, scene, info)
     if source.flag(3):
         secrets = mutated(source, secrets, scene.pool)
+    if old is not None and not source.flag(4):
+        psk = ResumptionPSK(
+            usage=source.choice(list(ResumptionPSKUsage)), psk_group_id=old.group_id, psk_epoch=old.epoch
+        )
+        psk_id = PreSharedKeyID(psktype=PSKType.resumption, psk=psk, psk_nonce=bytes(crypto.Nh))
+        secrets = replace(secrets, psks=(*secrets.psks, psk_id))
+        info = replace(info, group_context=replace(info.group_context, epoch=1))
+        look_up = with_resumption(old, scene.party.look_up)
+        combined = refused(combined_psk_secret, crypto, secrets.psks, look_up)
+        psk_secret = combined if isinstance(combined, bytes) else psk_secret
     if source.flag(4) is False:
         # Changed extensions or trees call for another tag.
         epoch = key_schedule.epoch_secrets(
-            crypto, secrets.joiner_secret, opened.psk_secret, info.group_context.encode()
+            crypto, secrets.joiner_secret, psk_secret, info.group_context.encode()
         )
         tag = key_schedule.confirmation_tag(
             crypto, epoch.confirmation_key, info.group_context.confirmed_transcript_hash
@@ -124,7 +147,7 @@ def _forged_welcome(source: Octets, scene: Scene) -> Welcome:
         info_octets = mutated_octets(source, info_octets)
     if source.flag(6):
         secrets_octets = mutated_octets(source, secrets_octets)
-    welcome_secret = key_schedule.welcome_secret(crypto, secrets.joiner_secret, opened.psk_secret)
+    welcome_secret = key_schedule.welcome_secret(crypto, secrets.joiner_secret, psk_secret)
     key, nonce = welcome_key_and_nonce(crypto, welcome_secret)
     encrypted_info = crypto.aead_seal(key, nonce, b"", info_octets)
     sealed = EncryptedGroupSecrets(

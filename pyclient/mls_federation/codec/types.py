@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Self, TypeVar
@@ -86,8 +87,18 @@ class OpenEnum16(IntEnum):
 
     @classmethod
     def unnamed(cls, value: int) -> Self:
-        """A value without a name, 0 to 2^16-1. Much quicker than to let `Enum` find out: each leaf has some, of GREASE."""
-        member = int.__new__(cls, value)
-        member._name_ = f"0x{value:04x}"
-        member._value_ = value
+        """The value without a name, 0 to 2^16-1. Much quicker than to let `Enum` find out that it has none."""
+        member: Self = _unnamed(cls, value)
         return member
+
+
+E = TypeVar("E", bound=OpenEnum16)
+
+
+# GREASE puts such values into every leaf; there are few of them.
+@functools.lru_cache(maxsize=1024)
+def _unnamed(registry: type[E], value: int) -> E:
+    member = int.__new__(registry, value)
+    member._name_ = f"0x{value:04x}"
+    member._value_ = value
+    return member

@@ -316,16 +316,23 @@ def _select(
         )
         return applied, combined_psk_secret(group.crypto, applied.psks, with_resumption(group, psks))
 
+    def with_valid(
+        valid: list[tuple[bytes, ReceivedProposal]], others: Sequence[tuple[bytes, ReceivedProposal]]
+    ) -> list[tuple[bytes, ReceivedProposal]]:
+        """`valid`, and those of the others that are valid beside them. By halves: a few bad ones among many cost little."""
+        try:
+            apply([*valid, *others])
+        except RemoteError:
+            if len(others) < 2:
+                return valid
+            middle = len(others) // 2
+            return with_valid(with_valid(valid, others[:middle]), others[middle:])
+        return [*valid, *others]
+
     try:
         return candidates, *apply(candidates)
     except RemoteError:
-        valid: list[tuple[bytes, ReceivedProposal]] = []
-        for candidate in candidates:
-            try:
-                apply([*valid, candidate])
-            except RemoteError:
-                continue
-            valid.append(candidate)
+        valid = with_valid([], candidates)
         return valid, *apply(valid)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -241,15 +242,28 @@ def check_capabilities(leaf: LeafNode, group_extensions: Sequence[Extension]) ->
     encoded = find_extension(group_extensions, ExtensionType.required_capabilities)
     if encoded is None:
         return
-    required = RequiredCapabilities.decode(encoded)
+    extension_types, proposal_types, credential_types = _required(encoded)
     if not (
-        supports_extensions(capabilities, required.extension_types)
-        and _lists_all(capabilities.proposals, required.proposal_types, DEFAULT_PROPOSAL_TYPES)
-        and _lists_all(capabilities.credentials, required.credential_types, frozenset())
+        supports_extensions(capabilities, extension_types)
+        and _lists_all(capabilities.proposals, proposal_types, DEFAULT_PROPOSAL_TYPES)
+        and _lists_all(capabilities.credentials, credential_types, frozenset())
     ):
         raise ValidationError(
             "a member lacks a capability that the group requires", code="missing-capability", section="11.1"
         )
+
+
+@functools.lru_cache(maxsize=4)  # all members of a group are asked for the same
+def _required(
+    encoded: bytes,
+) -> tuple[AbstractSet[ExtensionType], AbstractSet[ProposalType], AbstractSet[CredentialType]]:
+    """What a `required_capabilities` extension asks for."""
+    required = RequiredCapabilities.decode(encoded)
+    return (
+        frozenset(required.extension_types),
+        frozenset(required.proposal_types),
+        frozenset(required.credential_types),
+    )
 
 
 def _lists_all(listed: Sequence[int], wanted: Iterable[int], default: AbstractSet[int]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from ..codec import Opt, Struct, opaque, prefixed, replace, select, uint32
@@ -10,7 +11,7 @@ from ..crypto import Crypto
 from ..errors import ValidationError
 from .nodes import LeafNode, LeafNodeSource, NodeType, ParentNode
 from .ratchet_tree import RatchetTree, is_below
-from .tree_math import LeafIndex, NodeIndex, direct_path, leaf_of, left, level, node_of, right
+from .tree_math import LeafIndex, NodeIndex, direct_path, leaf_of, leaves_below, left, level, node_of, right
 
 
 class LeafNodeHashInput(Struct):
@@ -70,20 +71,23 @@ def original_tree_hash(
     crypto: Crypto, tree: RatchetTree, node: NodeIndex, without: AbstractSet[int]
 ) -> bytes:
     """The tree hash of a subtree as if the leaves `without` had never been added (§7.9)."""
-    if not any(is_below(LeafIndex(leaf), node) for leaf in without):
-        return subtree_hash(crypto, tree, node)
-    if level(node) == 0:
-        return _leaf_hash(crypto, leaf_of(node), None)
-    parent = tree.parent_at(node)
-    if parent is not None:
-        kept = tuple(leaf for leaf in parent.unmerged_leaves if leaf not in without)
-        parent = replace(parent, unmerged_leaves=kept)
-    return _parent_node_hash(
-        crypto,
-        parent,
-        original_tree_hash(crypto, tree, left(node), without),
-        original_tree_hash(crypto, tree, right(node), without),
-    )
+    in_order = sorted(without)
+
+    def original(node: NodeIndex) -> bytes:
+        # A group's leaves may nearly all be unmerged: to look at each of them for each node would be O(n^2).
+        below = leaves_below(node)
+        first = bisect_left(in_order, below.start)
+        if first == len(in_order) or in_order[first] not in below:
+            return subtree_hash(crypto, tree, node)
+        if level(node) == 0:
+            return _leaf_hash(crypto, leaf_of(node), None)
+        parent = tree.parent_at(node)
+        if parent is not None:
+            kept = tuple(leaf for leaf in parent.unmerged_leaves if leaf not in without)
+            parent = replace(parent, unmerged_leaves=kept)
+        return _parent_node_hash(crypto, parent, original(left(node)), original(right(node)))
+
+    return original(node)
 
 
 def parent_hash(crypto: Crypto, tree: RatchetTree, node: NodeIndex, sibling: NodeIndex) -> bytes:
@@ -149,14 +153,16 @@ def check_unmerged_leaves(tree: RatchetTree) -> None:
     Raises:
         ValidationError: code `bad-unmerged-leaves`.
     """
-    for place in range(1, len(tree.nodes), 2):
-        node = NodeIndex(place)
-        parent = tree.parent_at(node)
-        if parent is None:
-            continue
+    parents = [
+        (NodeIndex(place), parent)
+        for place in range(1, len(tree.nodes), 2)
+        if (parent := tree.parent_at(NodeIndex(place))) is not None
+    ]
+    listed = {node: frozenset(parent.unmerged_leaves) for node, parent in parents}
+    for node, parent in parents:
         unmerged = parent.unmerged_leaves
-        in_order = list(unmerged) == sorted(set(unmerged))
-        if not in_order or not all(_is_unmerged(tree, node, LeafIndex(leaf)) for leaf in unmerged):
+        in_order = list(unmerged) == sorted(listed[node])
+        if not in_order or not all(_is_unmerged(tree, listed, node, LeafIndex(leaf)) for leaf in unmerged):
             raise ValidationError(
                 f"the unmerged leaves of node {node} are not valid",
                 code="bad-unmerged-leaves",
@@ -164,14 +170,16 @@ def check_unmerged_leaves(tree: RatchetTree) -> None:
             )
 
 
-def _is_unmerged(tree: RatchetTree, node: NodeIndex, leaf: LeafIndex) -> bool:
+def _is_unmerged(
+    tree: RatchetTree, listed: Mapping[NodeIndex, AbstractSet[int]], node: NodeIndex, leaf: LeafIndex
+) -> bool:
+    """Whether a leaf may be an unmerged one of `node`, where `listed` has those of each parent."""
     if not is_below(leaf, node) or tree.leaf(leaf) is None:
         return False
     for between in direct_path(node_of(leaf), tree.leaf_count):
         if between == node:
             return True
-        parent = tree.parent_at(between)
-        if parent is not None and leaf not in parent.unmerged_leaves:
+        if between in listed and leaf not in listed[between]:
             return False
     return False
 

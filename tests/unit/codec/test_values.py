@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mls_federation.codec import Struct, replace
 from mls_federation.errors import UsageError
+from mls_federation.mls import WireFormat
 
 from .examples import (
     Bounded,
@@ -169,3 +170,10 @@ def test_errors_of_encoding_show_no_value() -> None:
     with pytest.raises(UsageError) as caught:
         Confidential(joiner_secret="top secret", encryption_priv=b"", public=b"").encode()  # type: ignore[arg-type]
     assert "top secret" not in str(caught.value)
+
+
+def test_a_value_without_a_name_is_kept_once() -> None:
+    """GREASE is in every leaf (§13.5)."""
+    assert Registry(0x0A0A) is Registry(0x0A0A)
+    assert type(WireFormat(0x0A0A)) is WireFormat
+    assert [Registry(value) for value in range(2000)] == list(range(2000))

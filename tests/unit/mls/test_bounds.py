@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from mls_federation.codec import replace
-from mls_federation.crypto import Crypto
+from mls_federation.crypto import Crypto, CryptoProvider, SignatureScheme
+from mls_federation.crypto.provider import SignedMessage
 from mls_federation.errors import ValidationError
 from mls_federation.mls import (
     Group,
+    ProposalMessage,
     add,
     commit,
     follow,
     group_info,
     join_by_external_commit,
     observe,
+    propose_to_be_added,
     receive,
     verify_key_package,
 )
-from mls_federation.mls.extensions import Extension, ExtensionType
+from mls_federation.mls.credentials import basic_credential
+from mls_federation.mls.extensions import Extension, ExtensionType, RequiredCapabilities
+from mls_federation.mls.nodes import Capabilities, LeafNode, LeafNodeSource, ParentNode, check_capabilities
+from mls_federation.mls.ratchet_tree import RatchetTree
+from mls_federation.mls.tree_hashes import check_unmerged_leaves, verify_parent_hashes
 from tests.support.forge import forge_commit
-from tests.support.pair import NOW, Party, new_client
+from tests.support.pair import NOW, Party, altered_key_package, new_client
 
 
 @pytest.fixture
@@ -62,9 +70,89 @@ def test_long_lists_of_capabilities_are_not_compared_entry_by_entry(suite_1: Cry
     types = [ExtensionType(number) for number in range(0x1000, 0x1000 + 20_000)]
     client = new_client(suite_1, "ann")
     capabilities = replace(client.capabilities, extensions=(ExtensionType(0xF000),) * 40_000 + tuple(types))
-    extensions = [Extension(extension_type=kind, extension_data=b"") for kind in types]
-    own = client.key_package(capabilities=capabilities, leaf_extensions=extensions)
+    extensions = tuple(Extension(extension_type=kind, extension_data=b"") for kind in types)
+    modest = client.key_package()
+    leaf = replace(modest.key_package.leaf_node, capabilities=capabilities, extensions=extensions)
+    own = altered_key_package(client, modest, leaf)
     began = time.process_time()
     verify_key_package(suite_1, own.key_package, NOW)
     # Entry by entry it is a minute.
     assert time.process_time() - began < 5
+
+
+class Counting:
+    """A provider that counts the signatures that it verifies; all else goes to the real one."""
+
+    def __init__(self, provider: CryptoProvider) -> None:
+        self.provider = provider
+        self.verified = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.provider, name)
+
+    def verify_all(self, scheme: SignatureScheme, messages: Sequence[SignedMessage]) -> None:
+        self.verified += len(messages)
+        self.provider.verify_all(scheme, messages)
+
+
+def test_a_bad_proposal_among_many_does_not_have_all_verified_for_each(party: Party) -> None:
+    """Anybody who knows the group's id and epoch can propose to be added (§12.1.8), as often as is remembered."""
+    ann, twice = party.groups["ann"], new_client(party.crypto, "twice")
+    newcomers = [new_client(party.crypto, f"newcomer {number}") for number in range(40)]
+    for client in (*newcomers[:20], twice, *newcomers[20:], twice):
+        asked = propose_to_be_added(party.crypto, ann.group_id, ann.epoch, client.key_package())
+        received = receive(ann, asked, now=NOW)
+        assert isinstance(received, ProposalMessage)
+        ann = received.group
+    counting = Counting(party.crypto.provider)
+    provider: Any = counting
+    pending = commit(
+        dataclasses.replace(ann, crypto=dataclasses.replace(ann.crypto, provider=provider)), now=NOW
+    )
+    assert len(pending.added) == 41
+    # Two signatures in each KeyPackage; one proposal at a time it would be 41 * 42, and more.
+    assert counting.verified < 2 * 41 * 16
+
+
+def small_leaf() -> LeafNode:
+    """As small as a leaf can be."""
+    return LeafNode(
+        encryption_key=b"",
+        signature_key=b"",
+        credential=basic_credential(b""),
+        capabilities=Capabilities(versions=(), cipher_suites=(), extensions=(), proposals=(), credentials=()),
+        leaf_node_source=LeafNodeSource.commit,
+        source=b"",
+        extensions=(),
+        signature=b"",
+    )
+
+
+def test_a_tree_whose_leaves_are_nearly_all_unmerged_takes_no_time(suite_1: Crypto) -> None:
+    """Whoever sends a Welcome makes up its tree, and leaf signatures are the last that is verified."""
+    leaves = 4096
+    nodes: list[LeafNode | ParentNode | None] = [small_leaf(), None] * leaves
+    nodes[leaves - 1] = ParentNode(
+        encryption_key=b"", parent_hash=b"", unmerged_leaves=tuple(range(1, leaves))
+    )
+    tree = RatchetTree(nodes[:-1])
+    began = time.process_time()
+    check_unmerged_leaves(tree)
+    refused("bad-parent-hash", lambda: verify_parent_hashes(suite_1, tree))
+    # Each leaf for each node it is 4 s.
+    assert time.process_time() - began < 2
+
+
+def test_long_lists_of_required_capabilities_are_read_once(suite_1: Crypto) -> None:
+    required = RequiredCapabilities(
+        extension_types=(ExtensionType.application_id,) * 30_000, proposal_types=(), credential_types=()
+    )
+    extension = Extension(
+        extension_type=ExtensionType.required_capabilities, extension_data=required.encode()
+    )
+    leaf = new_client(suite_1, "ann").key_package().key_package.leaf_node
+    began = time.process_time()
+    for _ in range(1000):  # as for each member of a group
+        check_capabilities(leaf, [extension])
+    # Once for each member it is 5 s.
+    assert time.process_time() - began < 2
