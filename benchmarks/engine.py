@@ -36,6 +36,11 @@ _PLACES = ("cpython", "node", "chromium")
 _GROWTH_SIZES = (100,)
 _QUICK_SIZES = (2, 10, 50)
 
+_CLOCKS = {
+    "wall": "times are those that pass",
+    "cpu": "on CPython times are those that the process had the processor, elsewhere those that pass: what else ran at the "
+    "same time counts against Node and Chromium alone",
+}
 _NOTES = """\
 - Every side is a process or a worker of its own, and they take turns in each round. Times are from octets to octets: decoding
   what came in and encoding what goes out are in them, and all checks of RFC 9420 that a side makes, lifetimes among them.
@@ -47,6 +52,7 @@ _NOTES = """\
 - ts-mls commits Adds without an update path, so in *create, and add N-1* it does less than ours, which renews the creator's
   path; its creator then commits once more, unmeasured, so that the fresh trees are alike. For *all have committed* two of its
   members join a group of ours. It uses WebCrypto, asynchronously; ours is synchronous.
+  Neither pads messages, and ours adds no GREASE, so that octets are alike.
 - PyPI's `rfc9420` takes KeyPackages that our engine made, and sends handshake messages in the open.
 - In Chromium, our states for *all have committed* are loaded from what CPython saved."""
 
@@ -204,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
     parser.add_argument(
         "--clock",
-        choices=("wall", "cpu"),
+        choices=tuple(_CLOCKS),
         default="wall",
         help="on CPython: `cpu` counts this process alone, for a machine that is busy (default wall)",
     )
@@ -212,7 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.sizes = options.sizes or list(_QUICK_SIZES if options.quick else SIZES)
     options.rounds = options.rounds or (2 if options.quick else 5)
+    before = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     measured = "\n\n".join(sections(options))
+    after = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     print(measured)
     if options.write:
         given = shlex.join(sys.argv[1:] if arguments is None else arguments)
@@ -220,8 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = f"python3 -m dev.environment && .venv/bin/python benchmarks/engine.py {given}"
         write(
             f"## The engine: operations of a group, beside their crypto floor\n\n`{command}`\n\n"
-            f"Cipher suite 1, medians of {options.rounds} rounds ({options.clock} clock on CPython) on {machine}.\n\n"
-            f"{_NOTES}\n\n{measured}"
+            f"Cipher suite 1, medians of {options.rounds} rounds, on {machine}, with a load of {before:.1f} before and "
+            f"{after:.1f} after; {_CLOCKS[options.clock]}.\n\n{_NOTES}\n\n{measured}"
         )
 
 

@@ -58,6 +58,7 @@ class Ours:
     """
 
     def __init__(self, clock: str) -> None:
+        self._clock = clock
         self.side = Process([sys.executable, PARTS / "cpython_side.py", clock])
         self.results = Results()
         self.state: dict[int, int] = {}
@@ -95,7 +96,7 @@ class Ours:
 
     def rfc9420(self, results: Results) -> Contestant:
         """PyPI's package."""
-        side = Process([_rfc9420_python(), PARTS / "rfc9420_side.py"])
+        side = Process([_rfc9420_python(), PARTS / "rfc9420_side.py", self._clock])
         return Contestant(
             RFC9420,
             "`rfc9420`",

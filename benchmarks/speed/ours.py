@@ -8,7 +8,7 @@ import json
 import pstats
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,9 @@ from mls_federation.mls import (
     Group,
     KeyPackage,
     OwnKeyPackage,
+    PendingCommit,
     PrivateMessage,
+    Sent,
     Welcome,
     add,
     commit,
@@ -33,12 +35,14 @@ from mls_federation.mls import (
     export_secret,
     join,
     mls_message,
+    no_padding,
     receive,
     remove,
     send_application_data,
 )
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
+from mls_federation.mls.proposals import Proposal
 from mls_federation.mls.tree_math import LeafIndex, node_of
 
 from .floor import Encoded, floors
@@ -113,7 +117,7 @@ class OurSide:
         """Let every member commit, and keep the states of the first and the last one; they are returned too."""
         receiver, _ = self._create_and_add()
         for index in range(len(self._own)):
-            pending = commit(self._acting(receiver, index) if index else receiver, now=NOW)
+            pending = _commit(self._acting(receiver, index) if index else receiver)
             receiver = pending.group if index == 0 else self._processed(receiver, pending.message)
             self._committer = pending.group
         self._receiver = receiver
@@ -129,7 +133,7 @@ class OurSide:
             offered = decode_message(bytes.fromhex(package))
             assert isinstance(offered, KeyPackage)
             proposals.append(add(offered))
-        pending = commit(self._acting(self._receiver, 1), proposals, now=NOW)
+        pending = _commit(self._acting(self._receiver, 1), proposals)
         assert pending.welcome is not None
         return {"welcome": pending.welcome.hex()}
 
@@ -139,7 +143,7 @@ class OurSide:
         committing = decode_group(provider, bytes.fromhex(committer))
         receiving = decode_group(provider, bytes.fromhex(receiver))
         # The first commit after loading hashes the whole tree; what is measured are those after it.
-        pending = commit(committing, now=NOW)
+        pending = _commit(committing)
         self._committer, self._receiver = pending.group, self._processed(receiving, pending.message)
         self._settle()
         return {"state": len(receiver) // 2}
@@ -198,7 +202,7 @@ class OurSide:
     def on_plaintexts(self) -> dict[str, int]:
         """Octets of what was encrypted, for a test to compare with those that the floor counts."""
         creator, welcome = self._create_and_add()
-        pending = commit(self._join(welcome, -1), now=NOW)
+        pending = _commit(self._join(welcome, -1))
         self._processed(creator, pending.message)
         sealed, message = decode_message(welcome), decode_message(pending.message)
         assert isinstance(sealed, Welcome)
@@ -209,7 +213,7 @@ class OurSide:
             "commit_fresh": len(message.ciphertext) - tag,
         }
         if self._committer is not None:
-            message = decode_message(commit(self._committer, now=NOW).message)
+            message = decode_message(_commit(self._committer).message)
             assert isinstance(message, PrivateMessage)
             octets["commit_full"] = len(message.ciphertext) - tag
         return octets
@@ -220,26 +224,26 @@ class OurSide:
         self._timed("key_package", lambda: [self._encoded_key_package() for _ in range(_REPEATED)])
         creator, welcome = self._timed("create_and_add", self._create_and_add)
         joined = self._timed("join", lambda: self._join(welcome, -1))
-        pending = self._timed("commit_fresh", lambda: commit(joined, now=NOW))
+        pending = self._timed("commit_fresh", lambda: _commit(joined))
         self._timed("process_fresh", lambda: self._processed(creator, pending.message))
 
     def _full_chain(self) -> None:
         committer, receiver = self._committer, self._receiver
         assert committer is not None
         assert receiver is not None
-        pending = self._timed("commit_full", lambda: commit(committer, now=NOW))
+        pending = self._timed("commit_full", lambda: _commit(committer))
         receiving = self._timed("process_full", lambda: self._processed(receiver, pending.message))
         self._committer, self._receiver = pending.group, receiving
 
         data = bytes(DATA_OCTETS)
-        first = send_application_data(pending.group, data)
+        first = _sent(pending.group, data)
         sending, reading = first.group, self._read(receiving, first.message)
         messages: list[bytes] = []
 
         def send() -> None:
             group = sending
             for _ in range(_MESSAGES):
-                sent = send_application_data(group, data)
+                sent = _sent(group, data)
                 group = sent.group
                 messages.append(sent.message)
 
@@ -283,6 +287,7 @@ class OurSide:
                 credentials=(CredentialType.basic,),
             ),
             lifetime=_LIFETIME,
+            grease=False,
         )
 
     def _encoded_key_package(self) -> bytes:
@@ -294,7 +299,7 @@ class OurSide:
             package = decode_message(offered)
             assert isinstance(package, KeyPackage)
             proposals.append(add(package))
-        pending = commit(create_group(self._crypto, GROUP_ID, self._own[0]), proposals, now=NOW)
+        pending = _commit(create_group(self._crypto, GROUP_ID, self._own[0]), proposals)
         assert pending.welcome is not None
         return pending.group, pending.welcome
 
@@ -340,3 +345,12 @@ class OurSide:
         freeze: Any = getattr(gc, "freeze", None)
         if freeze is not None:
             freeze()
+
+
+def _commit(group: Group, proposals: Sequence[Proposal] = ()) -> PendingCommit:
+    """A commit whose octets are those that it must have: others add neither GREASE nor padding."""
+    return commit(group, proposals, now=NOW, grease=False, padding=no_padding)
+
+
+def _sent(group: Group, data: bytes) -> Sent:
+    return send_application_data(group, data, padding=no_padding)

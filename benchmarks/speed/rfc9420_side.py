@@ -29,7 +29,8 @@ _REPEATED = 20
 class Rfc9420Side:
     """Answers the calls of the benchmark; each is a method, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._config = GroupConfig(DefaultCryptoProvider(), MemoryStorageProvider())
         self._packages: list[bytes] = []
         self._creator_key = b""
@@ -123,15 +124,15 @@ class Rfc9420Side:
 
     def _timed(self, operation: str, call: Callable[[], Any], times: int = 1) -> Any:
         gc.collect()
-        began = time.perf_counter()
+        began = self._clock()
         result = call()
-        self._times.setdefault(operation, []).append((time.perf_counter() - began) / times)
+        self._times.setdefault(operation, []).append((self._clock() - began) / times)
         return result
 
 
 def main() -> None:
     """Answer until the input ends."""
-    side = Rfc9420Side()
+    side = Rfc9420Side({"wall": time.perf_counter, "cpu": time.process_time}[sys.argv[1]])
     for line in sys.stdin:
         given = json.loads(line)
         print(json.dumps(getattr(side, f"on_{given.pop('call')}")(**given)), flush=True)

@@ -70,8 +70,17 @@ const x448Dh = {
 
 /** @type {Signature} */
 const ed25519 = {
-  publicKey: (priv) => withExpandedSeed(priv, (pair) => pair.publicKey),
-  sign: (priv, message) => withExpandedSeed(priv, (pair) => sodium.crypto_sign_detached(message, pair.privateKey)),
+  publicKey(seed) {
+    const pair = sodium.crypto_sign_seed_keypair(seed);
+    sodium.memzero(pair.privateKey);
+    return pair.publicKey;
+  },
+  // libsodium's private key is the seed and the public key: the caller knows both, and need not wait for the latter.
+  sign(seedAndPublicKey, message) {
+    const signature = sodium.crypto_sign_detached(message, seedAndPublicKey);
+    sodium.memzero(seedAndPublicKey);
+    return signature;
+  },
   // libsodium's rules are RFC 8032's, without the cofactor, and refuse keys of small order.
   verify: (pub, message, signature) => sodium.crypto_sign_verify_detached(signature, message, pub),
 };
@@ -82,21 +91,6 @@ const ed448Scheme = {
   sign: (priv, message) => ed448.sign(message, priv),
   verify: (pub, message, signature) => ed448.verify(signature, message, pub, { zip215: false }),
 };
-
-/**
- * @template T
- * @param {Uint8Array} seed
- * @param {(pair: { publicKey: Uint8Array, privateKey: Uint8Array }) => T} use
- * @returns {T}
- */
-function withExpandedSeed(seed, use) {
-  const pair = sodium.crypto_sign_seed_keypair(seed);
-  try {
-    return use(pair);
-  } finally {
-    sodium.memzero(pair.privateKey);
-  }
-}
 
 /**
  * Points of the NIST curves travel uncompressed (RFC 9180 §7.1.1, RFC 8446 §4.2.8.2); noble takes other forms too.
@@ -219,6 +213,7 @@ function orUndefined(operation) {
  *   encapsulateAll(kem: string, privs: Uint8Array, pubs: Uint8Array): OctetsOrFault,
  *   signaturePublicKey(scheme: string, priv: Uint8Array): OctetsOrFault,
  *   sign(scheme: string, priv: Uint8Array, message: Uint8Array): OctetsOrFault,
+ *   verify(scheme: string, ...args: SignedMessage): boolean | undefined,
  *   verifyAll(scheme: string, messages: SignedMessage[]): boolean | undefined,
  * }>} Primitives
  */
@@ -232,6 +227,8 @@ export async function loadPrimitives() {
     encapsulateAll: (kem, privs, pubs) => orUndefined(() => encapsulateAll(KEMS[kem], privs, pubs)),
     signaturePublicKey: (scheme, priv) => orUndefined(() => SIGNATURE_SCHEMES[scheme].publicKey(priv)),
     sign: (scheme, priv, message) => orUndefined(() => SIGNATURE_SCHEMES[scheme].sign(priv, message)),
+    verify: (scheme, pub, message, signature) =>
+      orUndefined(() => SIGNATURE_SCHEMES[scheme].verify(pub, message, signature)),
     verifyAll: (scheme, messages) =>
       orUndefined(() => messages.every((signed) => SIGNATURE_SCHEMES[scheme].verify(...signed))),
   });

@@ -19,6 +19,7 @@ from ..mls import (
     Group,
     PendingCommit,
     PrivateMessage,
+    ProposalMessage,
     PublicMessage,
     RemovedMessage,
     Welcome,
@@ -34,6 +35,7 @@ from ..mls import (
 )
 from ..mls.framing import SenderType
 from ..mls.nodes import LeafNode
+from ..mls.proposals import Add, Update
 from ..mls.tree_math import LeafIndex
 from .account import new_key_package
 from .events import EpochChanged, Event, GroupJoined, MessageReceived, MessageRefused, RemovedFromGroup
@@ -262,6 +264,7 @@ def _accept_group_message(
             removed=tuple(known.identities[leaf].identity for leaf, _ in received.removed),
         )
         return _accept_held(provider, after, group_id, [changed], now)
+    _check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
 
@@ -388,6 +391,24 @@ def _check_same_identities(
     for leaf in received.updated:
         if leaf not in received.added and _who(before[leaf]) != _who(after[leaf]):
             raise ValidationError("a member has taken on another identity", code="identity-changed")
+
+
+def _check_proposed(provider: CryptoProvider, known: GroupState, received: ProposalMessage) -> None:
+    """Whether we could commit a proposal. One that we keep and cannot commit would keep us from all commits."""
+    suite = known.group.cipher_suite
+    match received.proposal.proposal:
+        case Add(key_package=package):
+            added = [verify_leaf_identity(provider, suite, package.leaf_node)]
+            for other in known.group.proposals.values():
+                if isinstance(other.proposal.proposal, Add):
+                    leaf = other.proposal.proposal.key_package.leaf_node
+                    added.append(verify_leaf_identity(provider, suite, leaf))
+            _check_one_key_each([*known.identities.values(), *added])
+        case Update(leaf_node=leaf):
+            assert received.sender.index is not None  # only members' messages get here
+            before = known.identities[LeafIndex(received.sender.index)]
+            if _who(verify_leaf_identity(provider, suite, leaf)) != _who(before):
+                raise ValidationError("a member would take on another identity", code="identity-changed")
 
 
 def _who(member: VerifiedIdentity) -> tuple[str, bytes]:

@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import DecodeError, UsageError
 from .lazy import LazyVector, uniform_size
 from .types import ClosedEnum8, Fixed, Length, OpenEnum16, OptionalValue, Rest, UInt, VariableLength
-from .varint import InvalidLength, prefixed, read_length
+from .varint import SHORTEST, InvalidLength, prefixed, read_length
 
 ArmTable = Mapping[Any, Any]
 
@@ -88,6 +88,7 @@ class _Writer:
             "_new": object.__new__,
             "_length": read_length,
             "_prefixed": prefixed,
+            "_shortest": SHORTEST,
             "_fixed": _fixed,
             "_bounded": _bounded,
             "_Invalid": InvalidLength,
@@ -220,7 +221,7 @@ class _Writer:
         elif issubclass(hint, OpenEnum16):
             self.names[f"{name}_by_value"] = {int(member): member for member in hint}
             self.line(depth, "(_v,) = _u2(_b, _p)")
-            self.line(depth, f"{target} = {name}_by_value.get(_v) or {name}(_v)")
+            self.line(depth, f"{target} = {name}_by_value.get(_v) or {name}.unnamed(_v)")
             self.line(depth, "_p += 2")
         else:
             raise TypeError(
@@ -307,7 +308,9 @@ class _Writer:
                 present = self.encoded(_without_none(inner), value)
                 return f"(b'\\x00' if {value} is None else b'\\x01' + {present})"
             case VariableLength():
-                return f"_prefixed({self.vector_body(inner, value)})"
+                # Nearly all are shorter than 64 octets: for them no function is called.
+                body = self.vector_body(inner, value)
+                return f"(_shortest[_n] + _v if (_n := len(_v := {body})) < 64 else _prefixed(_v))"
             case Length(minimum, maximum):
                 body = self.vector_body(inner, value)
                 return f"_bounded({body}, {layout.prefix_size}, {minimum}, {maximum})"

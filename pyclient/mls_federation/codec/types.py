@@ -83,18 +83,22 @@ class OpenEnum16(IntEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, int) or not 0 <= value <= 0xFFFF:
             return None
-        unnamed: Self = _unnamed(cls, value)
-        return unnamed
+        return cls.unnamed(value)
+
+    @classmethod
+    def unnamed(cls, value: int) -> Self:
+        """The value without a name, 0 to 2^16-1. Much quicker than to let `Enum` find out that it has none."""
+        member: Self = _unnamed(cls, value)
+        return member
 
 
 E = TypeVar("E", bound=OpenEnum16)
 
 
-@functools.lru_cache(
-    maxsize=1024
-)  # GREASE values are in every leaf: there are few of them, and each leaf has several
+# GREASE puts such values into every leaf; there are few of them.
+@functools.lru_cache(maxsize=1024)
 def _unnamed(registry: type[E], value: int) -> E:
-    unnamed = int.__new__(registry, value)
-    unnamed._name_ = f"0x{value:04x}"
-    unnamed._value_ = value
-    return unnamed
+    member = int.__new__(registry, value)
+    member._name_ = f"0x{value:04x}"
+    member._value_ = value
+    return member

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 MAX_LENGTH = (1 << 30) - 1
-# Most vectors are keys, hashes and tags: their lengths are one octet.
-_SHORTEST = [bytes([length]) for length in range(64)]
+# The lengths of one octet. Most vectors are keys, hashes and tags, and have one of these.
+SHORTEST = [bytes([length]) for length in range(64)]
 
 
 class InvalidLength(ValueError):
@@ -53,4 +53,4 @@ def write_length(length: int) -> bytes:
 def prefixed(data: bytes) -> bytes:
     """`data` as `opaque data<V>`."""
     length = len(data)
-    return _SHORTEST[length] + data if length < 64 else write_length(length) + data
+    return SHORTEST[length] + data if length < 64 else write_length(length) + data

@@ -33,6 +33,8 @@ def expand(hash_name: str, prk: bytes, info: bytes, length: int) -> bytes:
         UsageError: more than 255 blocks of the hash were asked for, or less than nothing.
     """
     output = block = hmac.digest(prk, info + b"\x01", hash_name)
+    if 0 <= length <= len(block):
+        return block[:length]
     if not 0 <= length <= 255 * len(block):
         raise UsageError(f"HKDF cannot give {length} octets")
     counter = 2

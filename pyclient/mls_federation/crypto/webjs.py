@@ -6,6 +6,7 @@ nothing that exists only in a browser. A primitive returns None where its input 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -34,9 +35,12 @@ class JsPrimitives(Protocol):
     def encapsulateAll(self, kem: str, privs: Any, pubs: Any) -> JsOctets | None: ...  # noqa: N802
     def signaturePublicKey(self, scheme: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
     def sign(self, scheme: str, priv: Any, message: Any) -> JsOctets | None: ...
+    def verify(self, scheme: str, pub: Any, message: Any, signature: Any) -> bool | None: ...
     def verifyAll(self, scheme: str, messages: Any) -> bool | None: ...  # noqa: N802
 
 
+# A client signs with a key for each group, and its identity key.
+_REMEMBERED_KEYS = 1000
 _EDDSA_SEED_SIZES: dict[int, int] = {SignatureScheme.ed25519: 32, SignatureScheme.ed448: 57}
 
 
@@ -58,6 +62,7 @@ class WebJSProvider:
         self._primitives = primitives
         self._to_js = to_js
         self._random = random
+        self._ed25519_public_keys: dict[bytes, bytes] = {}
 
     def random(self, length: int) -> bytes:
         return self._random(length)
@@ -125,19 +130,42 @@ class WebJSProvider:
 
     def sign(self, scheme: SignatureScheme, private_key: bytes, message: bytes) -> bytes:
         checked = _signature_private(scheme, private_key)
+        if scheme == SignatureScheme.ed25519:
+            checked += self._ed25519_public_key(checked)
         signature = self._primitives.sign(scheme.name, self._to_js(checked), self._to_js(message))
         if signature is None:
             raise UsageError(f"not a private key of {scheme.name}")
         return signature.to_bytes()
 
     def verify(self, scheme: SignatureScheme, public_key: bytes, message: bytes, signature: bytes) -> None:
-        self.verify_all(scheme, [SignedMessage(public_key, message, signature)])
+        js = self._to_js
+        name = SignatureScheme(scheme).name
+        if self._primitives.verify(name, js(public_key), js(message), js(signature)) is not True:
+            raise _bad_signature()
 
     def verify_all(self, scheme: SignatureScheme, messages: Sequence[SignedMessage]) -> None:
         # One crossing into JavaScript, however many signatures there are.
         arguments = [[signed.public_key, signed.message, signed.signature] for signed in messages]
         if self._primitives.verifyAll(SignatureScheme(scheme).name, self._to_js(arguments)) is not True:
-            raise VerificationError("the signature is not valid", code="bad-signature")
+            raise _bad_signature()
+
+    def _ed25519_public_key(self, seed: bytes) -> bytes:
+        """The public key of a seed. libsodium signs with both, and to compute it takes as long as to sign.
+
+        It is remembered by the seed's hash: a seed must not live on here when its owner has forgotten it.
+        """
+        name = hashlib.sha256(seed).digest()
+        known = self._ed25519_public_keys.get(name)
+        if known is None:
+            if len(self._ed25519_public_keys) >= _REMEMBERED_KEYS:
+                self._ed25519_public_keys.clear()
+            known = self.signature_public_key(SignatureScheme.ed25519, seed)
+            self._ed25519_public_keys[name] = known
+        return known
+
+
+def _bad_signature() -> VerificationError:
+    return VerificationError("the signature is not valid", code="bad-signature")
 
 
 def _invalid_public_key() -> ValidationError:

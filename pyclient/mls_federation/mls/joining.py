@@ -229,7 +229,8 @@ def _secrets_for(welcome: Welcome, ref: bytes) -> EncryptedGroupSecrets:
 
 
 def _find_leaf(tree: RatchetTree, own: LeafNode) -> LeafIndex:
+    octets = own.encode()
     for index, leaf in tree.members():
-        if leaf == own:
+        if leaf.encode() == octets:
             return index
     raise ValidationError("we are not in the ratchet tree", code="not-in-tree", section="12.4.3.1")

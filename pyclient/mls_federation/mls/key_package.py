@@ -129,6 +129,19 @@ def verify_key_package(
         ValidationError: the code names the rule.
         VerificationError: a signature does not fit.
     """
+    crypto.verify_all(check_key_package(crypto, package, LeafPolicy(now, check_credential)))
+
+
+def check_key_package(crypto: Crypto, package: KeyPackage, policy: LeafPolicy) -> list[SignedMessage]:
+    """All checks of §10.1 but those of the signatures, which are returned to be verified with others.
+
+    Args:
+        policy: what the leaf is judged by.
+
+    Raises:
+        UnsupportedError: the version is not MLS 1.0.
+        ValidationError: the code names the rule.
+    """
     if package.version != ProtocolVersion.mls10:
         raise UnsupportedError(
             "a KeyPackage for another version of MLS", code="unsupported-version", section="10.1"
@@ -147,10 +160,11 @@ def verify_key_package(
             "a KeyPackage uses one key as init_key and encryption_key", code="key-reuse", section="10.1"
         )
     check_extensions_unique(package.extensions)
-    check_leaf_node(leaf, package.cipher_suite, LeafPolicy(now, check_credential))
+    check_leaf_node(leaf, package.cipher_suite, policy)
     for public_key in (package.init_key, leaf.encryption_key):
         crypto.check_public_key(public_key)
     content = sign_content("KeyPackageTBS", key_package_tbs(package))
-    crypto.verify_all(
-        [signed_leaf(leaf, b"", LeafIndex(0)), SignedMessage(leaf.signature_key, content, package.signature)]
-    )
+    return [
+        signed_leaf(leaf, b"", LeafIndex(0)),
+        SignedMessage(leaf.signature_key, content, package.signature),
+    ]

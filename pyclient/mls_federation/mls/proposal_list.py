@@ -12,7 +12,7 @@ from .authentication import LeafPolicy
 from .extensions import Extension, ProposalType, check_extensions_unique
 from .framing import Sender, SenderType
 from .group_context import GroupContext
-from .key_package import KeyPackage, verify_key_package
+from .key_package import KeyPackage, check_key_package
 from .nodes import LeafNode, LeafNodeSource, check_capabilities, check_leaf_node, signed_leaf
 from .proposals import (
     Add,
@@ -119,11 +119,12 @@ def apply_proposals(
         removed.append((index, after.member(index)))
     for index, _ in removed:
         after.remove_leaf(index)
-    added = []
+    added, signed = [], []
     for add in _of(Add, proposals):
         package = add.key_package
-        verify_key_package(crypto, package, policy.now, policy.check_credential)
+        signed += check_key_package(crypto, package, policy)
         added.append((after.add_leaf(package.leaf_node), package))
+    crypto.verify_all(signed)
 
     changed = [after.member(index) for index in updated] + [package.leaf_node for _, package in added]
     everybody = extensions is not context.extensions

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from ..codec import Opt, Struct, opaque, replace, select, uint32
+from ..codec import Opt, Struct, opaque, prefixed, replace, select, uint32
 from ..crypto import Crypto
 from ..errors import ValidationError
 from .nodes import LeafNode, LeafNodeSource, NodeType, ParentNode
@@ -44,6 +44,9 @@ class ParentHashInput(Struct):
     encryption_key: opaque
     parent_hash: opaque
     original_sibling_tree_hash: opaque
+
+
+_LEAF, _PARENT = bytes([NodeType.leaf]), bytes([NodeType.parent])
 
 
 def tree_hash(crypto: Crypto, tree: RatchetTree) -> bytes:
@@ -206,12 +209,13 @@ def _chains_down(
 
 
 def _leaf_hash(crypto: Crypto, index: LeafIndex, leaf: LeafNode | None) -> bytes:
-    node = LeafNodeHashInput(leaf_index=index, leaf_node=leaf)
-    return crypto.hash(TreeHashInput(node_type=NodeType.leaf, node=node).encode())
+    # The octets of a TreeHashInput. A joiner hashes every node of the tree, so no structs are built for them.
+    present = b"\x00" if leaf is None else b"\x01" + leaf.encode()
+    return crypto.hash(_LEAF + index.to_bytes(4, "big") + present)
 
 
 def _parent_node_hash(
     crypto: Crypto, parent: ParentNode | None, left_hash: bytes, right_hash: bytes
 ) -> bytes:
-    node = ParentNodeHashInput(parent_node=parent, left_hash=left_hash, right_hash=right_hash)
-    return crypto.hash(TreeHashInput(node_type=NodeType.parent, node=node).encode())
+    present = b"\x00" if parent is None else b"\x01" + parent.encode()
+    return crypto.hash(_PARENT + present + prefixed(left_hash) + prefixed(right_hash))

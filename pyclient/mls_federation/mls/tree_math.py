@@ -117,12 +117,14 @@ def is_in_subtree(node: NodeIndex, top: NodeIndex) -> bool:
 
 def common_ancestor(one: NodeIndex, other: NodeIndex) -> NodeIndex:
     """The lowest node above or at both."""
-    while one != other:
-        if level(one) <= level(other):
-            one = _above(one, level(one))
-        else:
-            other = _above(other, level(other))
-    return one
+    # Shifted by its level and one, a node is the same number as all below it.
+    for top, below in ((one, other), (other, one)):
+        height = level(top) + 1
+        if level(below) < height and below >> height == top >> height:
+            return top
+    # Neither is above the other: what their numbers have in common, and then the middle of what is left.
+    height = (one ^ other).bit_length()
+    return NodeIndex((one >> height << height) + (1 << (height - 1)) - 1)
 
 
 def leaves_below(top: NodeIndex) -> range:

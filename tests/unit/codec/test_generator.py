@@ -43,7 +43,9 @@ def test_tracebacks_show_the_generated_lines() -> None:
         Octets(body=None).encode()  # type: ignore[arg-type]
     cause = caught.value.__cause__
     assert cause is not None
-    assert "_w_body = _prefixed(_o.body)" in "".join(traceback.format_exception(cause))
+    assert "_w_body = (_shortest[_n] + _v if (_n := len(_v := _o.body)) < 64 else _prefixed(_v))" in "".join(
+        traceback.format_exception(cause)
+    )
     assert Octets._generated is not None
     assert "".join(linecache.getlines(f"<codec of {Octets.__module__}.Octets>")) == Octets._generated.source
 

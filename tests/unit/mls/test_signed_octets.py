@@ -1,4 +1,4 @@
-"""What is signed is written as it is declared, though it is cut out of what is sent (§5.1.2, §7.2, §10, §12.4.3)."""
+"""What is signed or hashed is written as it is declared, though it is cut out of what is sent (§7.2, §7.8, §10, §12.4.3)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,21 @@ from mls_federation.codec import replace
 from mls_federation.crypto import Crypto
 from mls_federation.mls.group import group_info
 from mls_federation.mls.key_package import KeyPackageTBS, key_package_tbs
-from mls_federation.mls.nodes import LeafNode, LeafNodePosition, LeafNodeSource, LeafNodeTBS, leaf_node_tbs
-from mls_federation.mls.tree_math import LeafIndex
+from mls_federation.mls.nodes import (
+    LeafNode,
+    LeafNodePosition,
+    LeafNodeSource,
+    LeafNodeTBS,
+    NodeType,
+    leaf_node_tbs,
+)
+from mls_federation.mls.tree_hashes import (
+    LeafNodeHashInput,
+    ParentNodeHashInput,
+    TreeHashInput,
+    subtree_hash,
+)
+from mls_federation.mls.tree_math import LeafIndex, NodeIndex, leaf_of, left, level, right
 from mls_federation.mls.welcome import GroupInfoTBS, group_info_tbs
 from tests.support.pair import Party, new_client
 
@@ -57,3 +70,23 @@ def test_group_infos(suite_1: Crypto) -> None:
         signer=info.signer,
     )
     assert group_info_tbs(info) == tbs.encode()
+
+
+def test_tree_hashes(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "cat", "dan", "eve")
+    party.commit("cat")
+    tree = party.groups["ann"].tree
+    assert {node is None for node in tree.nodes[1::2]} == {True, False}
+    for place in range(len(tree.nodes)):
+        node = NodeIndex(place)
+        if level(node) == 0:
+            leaf = LeafNodeHashInput(leaf_index=leaf_of(node), leaf_node=tree.leaf(leaf_of(node)))
+            declared_input = TreeHashInput(node_type=NodeType.leaf, node=leaf)
+        else:
+            parent = ParentNodeHashInput(
+                parent_node=tree.parent_at(node),
+                left_hash=subtree_hash(suite_1, tree, left(node)),
+                right_hash=subtree_hash(suite_1, tree, right(node)),
+            )
+            declared_input = TreeHashInput(node_type=NodeType.parent, node=parent)
+        assert subtree_hash(suite_1, tree, node) == suite_1.hash(declared_input.encode())
