@@ -98,6 +98,7 @@ def run(data: bytes) -> None:
             error = service_error(400 + source.number(200), octets)
             if not error.code:
                 raise Finding("a service's error without a code")
+            error.message.encode("utf-8")
         case _:
             text = source.choice(_IDENTITIES).encode()
             text = mutated_octets(source, text) if source.flag() else source.rest()
@@ -113,6 +114,9 @@ def _describe(source: Octets) -> None:
     description = refused(lambda: ServiceDescription.decode(octets))
     if isinstance(description, ServiceDescription):
         again = ServiceDescription.decode(description.encode())
+        for path in description.endpoints.values():
+            if not path.isascii() or not path.isprintable() or not path.startswith("/"):
+                raise Finding(f"a URL path {path!a}")
         if again != description:
             raise Finding("a description is another one after it was encoded")
 

@@ -43,6 +43,7 @@ _PROBLEM_PREFIX = "urn:mls-federation:error:"
 _MAX_IDENTITY_SIZE = 255
 _MAX_CONTAINERS = 200  # arrays and objects in one document
 _DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+")  # RFC 3986 §3.3
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -364,7 +365,7 @@ class ServiceDescription:
             raise _bad_member(cls.__name__, "signing_key", "is not a key of 32 octets")
         endpoints = document.get("endpoints")
         if not isinstance(endpoints, dict) or not all(
-            isinstance(path, str) and path.startswith("/") for path in endpoints.values()
+            isinstance(path, str) and _PATH.fullmatch(path) for path in endpoints.values()
         ):
             raise _bad_member(cls.__name__, "endpoints", "is not a set of URL paths")
         limits = document.get("limits")
@@ -422,6 +423,8 @@ def service_error(status: int, body: bytes) -> ServiceError:
         code = ServiceError.default_code
     if not isinstance(detail, str):
         detail = f"The delivery service answered with HTTP status {status}."
+    # JSON can have lone surrogates, which nothing can print.
+    detail = detail.encode("utf-8", "replace").decode("utf-8")
     return ServiceError(detail, code=code, status=status)
 
 

@@ -261,6 +261,10 @@ def test_descriptions() -> None:
         ("signing_key", "=" * 43),
         ("endpoints", ["/v1/inbox"]),
         ("endpoints", {"inbox": "https://evil.example/"}),
+        ("endpoints", {"inbox": ""}),
+        ("endpoints", {"inbox": "/v1/\ud800"}),
+        ("endpoints", {"inbox": "/v1/in box"}),
+        ("endpoints", {"inbox": "/v1/inbox?x"}),
         ("limits", {"body": "5"}),
     ],
 )
@@ -296,6 +300,11 @@ def test_answers_that_are_no_problem_report(body: bytes) -> None:
     error = binding.service_error(502, body)
     assert (error.code, error.status) == ("service-error", 502)
     assert "502" in error.message
+
+
+def test_a_problem_report_can_be_printed_whatever_is_in_it() -> None:
+    error = binding.service_error(400, rb'{"type": "urn:mls-federation:error:no", "detail": "a\ud800b"}')
+    assert (error.code, error.message) == ("no", "a?b")
 
 
 def test_no_label_can_be_taken_for_a_user_init_key() -> None:
