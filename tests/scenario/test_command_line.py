@@ -11,11 +11,15 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from mls_federation.client import EpochChanged, GroupJoined, MessageReceived, RemovedFromGroup
 from mls_federation.federation.identity import FEDERATION_IDENTITY
 from mls_federation.media import SrtpProfile
-from tests.support.services import HOST, PATIENCE, Addresses, person, unique, unused_port
+from tests.support.services import HOST, PATIENCE, Addresses, person, serving, unique, unused_port
 
 _COMMAND = (sys.executable, "-m", "mls_federation")
 
@@ -210,6 +214,17 @@ async def test_services_that_are_not_there_or_not_what_they_should_be(addresses:
             code, output, errors = await run(command, "bob@b.example", "--service", option)
             assert (code, output) == (1, "")
             assert re.fullmatch(words, errors.strip())
+
+
+async def test_what_a_service_says_cannot_steer_the_terminal() -> None:
+    async def refuse(_: Request) -> Response:
+        return Response(b'{"detail": "\\u001b[2J gone \\ud800\\u202e"}', 400)
+
+    async with serving(Starlette(routes=[Route("/{path:path}", refuse)])) as url:
+        code, output, errors = await run("fetch", "bob@b.example", "--service", f"b.example={url}")
+    assert (code, output) == (1, "")
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert errors.strip() == f"service-error: {mark}[2J gone ?{mark}"
 
 
 async def test_a_name_that_somebody_has(addresses: Addresses) -> None:

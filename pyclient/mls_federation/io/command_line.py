@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             asyncio.run(_chat(options.identity, services))
     except MLSError as error:
-        sys.exit(f"{error.code}: {error.message}")
+        sys.exit(_printable(f"{error.code}: {error.message}"))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -306,5 +306,10 @@ def _show_group(details: GroupDetails) -> None:
 
 
 def _say(line: str) -> None:
-    """Write a line, without the control characters that a peer could send to a terminal."""
-    print("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line), flush=True)
+    """Write a line."""
+    print(_printable(line), flush=True)
+
+
+def _printable(line: str) -> str:
+    """`line` without the control characters that a peer or a service could send to a terminal."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
