@@ -132,6 +132,7 @@ async def test_what_is_no_address(url: str) -> None:
         "http://[::1",
         "http://a b/",
         "http://\ud800/",
+        "http://127.0.0.1/\ud800",
     ],
 )
 async def test_addresses_that_lead_nowhere(url: str) -> None:

@@ -51,7 +51,7 @@ class HttpTransport:
                             f"{url} answered with more than {limit} octets", code="response-too-large"
                         )
                 return Response(response.status_code, dict(response.headers), bytes(received))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise TransportError(f"{url} could not be reached: {_words(error)}") from error
 
     async def connect(self, url: str) -> Connection:
@@ -67,7 +67,7 @@ class HttpTransport:
                     proxy=None,
                 )
             )
-        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        except (OSError, TimeoutError, UnicodeError, websockets.WebSocketException) as error:
             raise TransportError(f"{url} could not be reached: {_words(error)}") from error
 
 
