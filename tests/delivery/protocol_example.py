@@ -26,7 +26,7 @@ IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
 NOW = 1_780_000_000
-LIFETIME = Lifetime(not_before=1_767_225_600, not_after=1_798_761_599)
+LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 24 * 3600)
 SUITES = (
     CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519,
     CipherSuite.MLS_128_DHKEMP256_AES128GCM_SHA256_P256,

@@ -14,13 +14,15 @@ from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme
 from ..errors import ValidationError, VerificationError
 from ..mls.credentials import BasicCredential as MLSBasicCredential
 from ..mls.extensions import Extension, ExtensionType, find_extension
-from ..mls.nodes import LeafNode
+from ..mls.nodes import LeafNode, Lifetime
 from .binding import federation_sign_content, split_identity
 from .seed import BasicCredential, Credential, CredentialType
 
 # From the range for private use (RFC 9420 §17.3).
 FEDERATION_IDENTITY = ExtensionType(0xF4D1)
 VERSION = 1
+# The longest lifetime that a leaf may have, in seconds (RFC 9420 §7.2): whoever stole a key shall not use it for years.
+LONGEST_LIFETIME = 100 * 24 * 3600
 
 _LABEL = "LeafIdentity"
 
@@ -117,7 +119,8 @@ def verify_leaf_identity(
 
     Raises:
         ValidationError: code `no-federation-identity`: it has no such extension, as leaves of clients that know only
-            RFC 9420; `wrong-identity`: its parts contradict each other; `bad-identity`; `unsupported-credential`.
+            RFC 9420; `wrong-identity`: its parts contradict each other; `lifetime-too-long`; `bad-identity`;
+            `unsupported-credential`.
         VerificationError: code `bad-leaf-identity`: the identity key did not sign this leaf.
         DecodeError: the extension is malformed.
     """
@@ -137,6 +140,14 @@ def verify_leaf_identity(
     ):
         raise ValidationError(
             "a leaf whose credential names another identity than its extension", code="wrong-identity"
+        )
+    if (
+        isinstance(leaf.source, Lifetime)
+        and leaf.source.not_after - leaf.source.not_before > LONGEST_LIFETIME
+    ):
+        raise ValidationError(
+            f"{basic.identity.decode('utf-8')} has a leaf that is good for more than {LONGEST_LIFETIME // 86400} days",
+            code="lifetime-too-long",
         )
     tbs = FederationIdentityTBS(
         cipher_suite=cipher_suite,

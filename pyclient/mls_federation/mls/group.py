@@ -269,7 +269,7 @@ def export_secret(group: Group, label: str, context: bytes, length: int) -> byte
     if not label:
         raise UsageError("an exporter's label says what the secret is for, and is not empty")
     if length < 1:
-        raise UsageError(f"a secret of {length} octets is none")
+        raise UsageError(f"the length of an exported secret is at least 1 octet, not {length}")
     return key_schedule.export(group.crypto, group.secrets.exporter_secret, label, context, length)
 
 

@@ -18,6 +18,7 @@ from mls_federation.crypto import (
 from mls_federation.errors import DecodeError, MLSError, ValidationError, VerificationError
 from mls_federation.federation.identity import (
     FEDERATION_IDENTITY,
+    LONGEST_LIFETIME,
     VERSION,
     FederationIdentity,
     FederationIdentityTBS,
@@ -29,7 +30,7 @@ from mls_federation.federation.seed import Credential, CredentialType
 from mls_federation.mls import credentials
 from mls_federation.mls.credentials import basic_credential
 from mls_federation.mls.extensions import Extension, ExtensionType
-from mls_federation.mls.nodes import LeafNode
+from mls_federation.mls.nodes import LeafNode, Lifetime
 from tests.support.network import NOW
 
 BOB = "bob@b.example"
@@ -143,6 +144,16 @@ def test_no_claim(provider: CryptoProvider, leaf: LeafNode) -> None:
         extension_type=ExtensionType(FEDERATION_IDENTITY + 1), extension_data=claim_of(leaf).encode()
     )
     assert expected == refused(provider, replace(leaf, extensions=(other_type,)))
+
+
+@pytest.mark.rule("7.2-06")
+def test_a_leaf_that_is_good_for_too_long(provider: CryptoProvider, leaf: LeafNode) -> None:
+    for seconds, expected in ((LONGEST_LIFETIME, None), (LONGEST_LIFETIME + 1, "lifetime-too-long")):
+        lasting = replace(leaf, source=Lifetime(not_before=1000, not_after=1000 + seconds))
+        if expected is None:
+            verify_leaf_identity(provider, SUITE, lasting)
+        else:
+            assert refused(provider, lasting) == (ValidationError, expected)
 
 
 def test_a_truncated_claim(provider: CryptoProvider, leaf: LeafNode) -> None:
