@@ -357,6 +357,10 @@ def _load_secret_tree(stored: StoredSecretTree) -> SecretTree:
         ratchets[LeafIndex(item.leaf_index), _KINDS[item.kind]] = HashRatchet(
             item.ratchet_secret, item.generation, skipped
         )
+    if any((leaf, kind) not in ratchets for leaf, _ in ratchets for kind in RatchetKind):
+        raise DecodeError(
+            "one ratchet of a leaf, and not the other", struct="StoredSecretTree", field="ratchets", offset=0
+        )
     secrets = {NodeIndex(item.node_index): item.node_secret for item in stored.node_secrets}
     return SecretTree(stored.leaf_count, secrets, ratchets)
 

@@ -151,6 +151,10 @@ def test_states_that_contradict_themselves(suite_1: Crypto, group: Group) -> Non
         with pytest.raises(DecodeError):
             decode_group(suite_1.provider, replace(stored, secret_tree=tree).encode())
 
+    one = replace(stored.secret_tree, ratchets=stored.secret_tree.ratchets[:1])
+    with pytest.raises(DecodeError):
+        decode_group(suite_1.provider, replace(stored, secret_tree=one).encode())
+
     nodes = list(stored.tree.nodes)
     (place, parent) = next((at, node.node) for at, node in enumerate(nodes) if node and at % 2)
     assert isinstance(parent, ParentNode)
