@@ -114,11 +114,12 @@ def follower(scene: Scene, *, safe: bool) -> PublicGroup:
 
 
 def _scene(suite: CipherSuite, *, ragged: bool, proposals: bool) -> Scene:
-    party, outsider = new_party(crypto(RepeatableProvider(), suite), ragged=ragged)
+    party, outsider, late = new_party(crypto(RepeatableProvider(), suite), ragged=ragged)
     if proposals:
         _propose_to_all(party)
     eve, named = party.groups["eve"], party.client("somebody")
     messages = [*_proposals(party), *_commits(party), send_application_data(_open(eve), b"hello").message]
+    messages += late
     info = group_info(party.groups["ben"], with_external_pub=True)
     eve_again = party.client("eve").key_package()
     for own, replacing in ((named.key_package(), None), (eve_again, party.leaf("eve"))):
@@ -157,8 +158,8 @@ def _scene(suite: CipherSuite, *, ragged: bool, proposals: bool) -> Scene:
     )
 
 
-def new_party(suite: Crypto, *, ragged: bool) -> tuple[Party, KeyPair]:
-    """A group of `ann`, `ben`, `cat`, `eve` and others; and the keys of a sender from outside."""
+def new_party(suite: Crypto, *, ragged: bool) -> tuple[Party, KeyPair, list[bytes]]:
+    """A group of `ann`, `ben`, `cat`, `eve` and others; the keys of a sender from outside; and messages of past epochs."""
     outsider = new_client(suite, "outsider").signature_key
     senders = [ExternalSender(signature_key=outsider.public_key, credential=basic_credential(b"outsider"))]
     required = RequiredCapabilities(extension_types=(), proposal_types=(), credential_types=())
@@ -180,7 +181,9 @@ def new_party(suite: Crypto, *, ragged: bool) -> tuple[Party, KeyPair]:
         party.add("fay", "hal", path=False)
         party.remove("eve", "dan")
         party.add("eve", "ida", "jon", path=False)
-    return party, outsider
+    late = [party.send(name, b"late") for name in ("cat", "eve")]
+    party.commit("ben")
+    return party, outsider, late
 
 
 def _propose_to_all(party: Party) -> None:
