@@ -221,7 +221,8 @@ class _Writer:
         elif issubclass(hint, OpenEnum16):
             self.names[f"{name}_by_value"] = {int(member): member for member in hint}
             self.line(depth, "(_v,) = _u2(_b, _p)")
-            self.line(depth, f"{target} = {name}_by_value.get(_v) or {name}.unnamed(_v)")
+            self.line(depth, f"{target} = {name}_by_value.get(_v)")
+            self.line(depth, f"if {target} is None: {target} = {name}.unnamed(_v)")
             self.line(depth, "_p += 2")
         else:
             raise TypeError(

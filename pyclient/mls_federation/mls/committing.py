@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..codec import replace as replace_fields
-from ..crypto import CipherSuite, Crypto
+from ..crypto import CipherSuite
 from ..errors import RemoteError, UsageError
 from .authentication import CredentialCheck, LeafPolicy, SuccessorCheck, accept_basic, same_identity
 from .commit import Commit, ProposalOrRef, by_reference, by_value
@@ -35,6 +35,7 @@ from .framing import (
 )
 from .group import Group, OwnUpdate, ReceivedProposal, Sent, check_open, group_info
 from .key_package import KeyPackage, key_package_ref, verify_key_package
+from .key_schedule import welcome_secret
 from .nodes import LeafNode, LeafNodeSource, ProtocolVersion, sign_leaf_node
 from .padding import DEFAULT_PADDING, Padding
 from .proposal_list import Applied, SentProposal, apply_proposals, path_required
@@ -261,7 +262,7 @@ def commit(
         group=after,
         sent_from=sent_from,
         message=message,
-        welcome=_welcome(crypto, after, reached, applied, new_path, grease) if applied.added else None,
+        welcome=_welcome(after, reached, psk_secret, applied, new_path, grease) if applied.added else None,
         added=tuple(index for index, _ in applied.added),
         removed=applied.removed,
     )
@@ -371,10 +372,17 @@ def _target(received: ReceivedProposal) -> int | None:
 
 
 def _welcome(
-    crypto: Crypto, after: Group, reached: Transition, applied: Applied, path: NewPath | None, grease: bool
+    after: Group,
+    reached: Transition,
+    psk_secret: bytes,
+    applied: Applied,
+    path: NewPath | None,
+    grease: bool,
 ) -> bytes:
     """The Welcome for all who were added (§12.4.3.1)."""
-    encrypted_info = encrypt_group_info(crypto, reached.welcome_secret, group_info(after, grease=grease))
+    crypto = after.crypto
+    secret = welcome_secret(crypto, reached.joiner_secret, psk_secret)
+    encrypted_info = encrypt_group_info(crypto, secret, group_info(after, grease=grease))
     messages = []
     for index, package in applied.added:
         path_secret = None

@@ -36,7 +36,6 @@ class Transition:
     context: GroupContext
     secrets: EpochSecrets
     joiner_secret: bytes = field(repr=False)
-    welcome_secret: bytes = field(repr=False)
     confirmation_tag: bytes
 
 
@@ -135,7 +134,6 @@ def transition(
         context=context,
         secrets=secrets,
         joiner_secret=joiner,
-        welcome_secret=key_schedule.welcome_secret(crypto, joiner, psks),
         confirmation_tag=key_schedule.confirmation_tag(crypto, secrets.confirmation_key, confirmed),
     )
 

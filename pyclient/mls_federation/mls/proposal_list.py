@@ -96,6 +96,8 @@ def apply_proposals(
     """
     if committer is None:
         _check_external_list(proposals)
+    elif not proposals:
+        return Applied(tree.copy(), context.extensions, (), (), (), (), None, None)
     else:
         _check_list(committer, proposals)
     _check_common(crypto, context, proposals, resuming)

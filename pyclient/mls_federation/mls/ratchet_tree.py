@@ -236,7 +236,12 @@ class RatchetTree:
         """
         place = node_of(index)
         steps = zip(direct_path(place, self.leaf_count), copath(place, self.leaf_count), strict=True)
-        return [(above, beside) for above, beside in steps if not self.is_empty(beside)]
+        # The nodes of a subtree lie side by side, and the higher it is by one, the twice as many to each side of its root.
+        return [
+            (above, beside)
+            for height, (above, beside) in enumerate(steps)
+            if any(self.nodes[beside - (1 << height) + 1 : beside + (1 << height)])
+        ]
 
     def encryption_key(self, node: NodeIndex) -> bytes:
         """The HPKE public key of a node that is not blank."""

@@ -13,7 +13,7 @@ from enum import Enum
 
 from ..crypto import Crypto
 from ..errors import EpochError, StateError, ValidationError
-from .tree_math import LeafIndex, NodeIndex, left, node_of, right, root
+from .tree_math import LeafIndex, NodeIndex, direct_path, left, node_of, right, root
 
 # How far a message may drive a ratchet forward, and how many keys of messages that have not arrived are kept.
 # Without the first, one message could cost its receiver 2^32 steps; without the second, unbounded memory (§15.3).
@@ -134,15 +134,12 @@ class SecretTree:
         if (leaf, RatchetKind.handshake) in self.ratchets:
             return self
         secrets = dict(self.node_secrets)
-        node, goal = root(self.leaf_count), node_of(leaf)
-        while node != goal:
-            left_child, right_child = left(node), right(node)
+        for node in reversed(direct_path(node_of(leaf), self.leaf_count)):
             secret = secrets.pop(node, None)
             if secret is not None:
-                secrets[left_child] = crypto.expand_with_label(secret, "tree", b"left", crypto.Nh)
-                secrets[right_child] = crypto.expand_with_label(secret, "tree", b"right", crypto.Nh)
-            node = left_child if goal < node else right_child
-        leaf_secret = secrets.pop(node, None)
+                secrets[left(node)] = crypto.expand_with_label(secret, "tree", b"left", crypto.Nh)
+                secrets[right(node)] = crypto.expand_with_label(secret, "tree", b"right", crypto.Nh)
+        leaf_secret = secrets.pop(node_of(leaf), None)
         if leaf_secret is None:
             raise StateError(f"the secret tree has nothing of leaf {leaf}", code="bad-state")
         begun = {

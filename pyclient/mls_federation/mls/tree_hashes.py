@@ -96,13 +96,8 @@ def parent_hash(crypto: Crypto, tree: RatchetTree, node: NodeIndex, sibling: Nod
     if parent is None:
         raise ValidationError("a parent hash of a blank node", code="bad-parent-hash", section="7.9")
     original = original_tree_hash(crypto, tree, sibling, frozenset(parent.unmerged_leaves))
-    return crypto.hash(
-        ParentHashInput(
-            encryption_key=parent.encryption_key,
-            parent_hash=parent.parent_hash,
-            original_sibling_tree_hash=original,
-        ).encode()
-    )
+    # The octets of a ParentHashInput.
+    return crypto.hash(prefixed(parent.encryption_key) + prefixed(parent.parent_hash) + prefixed(original))
 
 
 def fill_path(

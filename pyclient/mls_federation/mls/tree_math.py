@@ -11,6 +11,7 @@ A tree of n leaves, n a power of two, in an array of 2n-1 nodes; leaves at the e
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 
 from ..errors import UsageError
@@ -89,7 +90,9 @@ def sibling(node: NodeIndex, leaf_count: int) -> NodeIndex:
     return right(above) if node < above else left(above)
 
 
-def direct_path(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
+# A commit walks the same few paths a dozen times.
+@lru_cache(maxsize=4096)
+def direct_path(node: NodeIndex, leaf_count: int) -> tuple[NodeIndex, ...]:
     """The ancestors of a node, from its parent to the root (§4.1.1)."""
     path = []
     top = root(leaf_count)
@@ -98,15 +101,16 @@ def direct_path(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
         node = _above(node, height)
         height += 1
         path.append(node)
-    return path
+    return tuple(path)
 
 
-def copath(node: NodeIndex, leaf_count: int) -> list[NodeIndex]:
+@lru_cache(maxsize=4096)
+def copath(node: NodeIndex, leaf_count: int) -> tuple[NodeIndex, ...]:
     """The siblings of a node and of its ancestors below the root (§4.1.1)."""
     path = [node, *direct_path(node, leaf_count)]
     # Siblings differ in the bit above those that make their level.
     lowest = level(node) + 1
-    return [NodeIndex(step ^ 1 << height) for height, step in enumerate(path[:-1], start=lowest)]
+    return tuple(NodeIndex(step ^ 1 << height) for height, step in enumerate(path[:-1], start=lowest))
 
 
 def is_in_subtree(node: NodeIndex, top: NodeIndex) -> bool:

@@ -92,3 +92,11 @@ def test_unnamed_values_of_a_registry_compare_as_numbers() -> None:
 def test_a_registry_has_sixteen_bits(value: object) -> None:
     with pytest.raises(ValueError, match="is not a valid Registry"):
         Registry(value)  # type: ignore[arg-type]
+
+
+def test_registered_values_keep_their_names() -> None:
+    for registry in Registry:
+        for colour in Colour:
+            decoded = Painted.decode(Painted(colour=colour, registry=registry).encode())
+            assert (decoded.colour.name, decoded.registry.name) == (colour.name, registry.name)
+    assert Painted.decode(bytes.fromhex("010a0a")).registry.name == "0x0a0a"

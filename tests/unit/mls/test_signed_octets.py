@@ -16,8 +16,10 @@ from mls_federation.mls.nodes import (
 )
 from mls_federation.mls.tree_hashes import (
     LeafNodeHashInput,
+    ParentHashInput,
     ParentNodeHashInput,
     TreeHashInput,
+    parent_hash,
     subtree_hash,
 )
 from mls_federation.mls.tree_math import LeafIndex, NodeIndex, leaf_of, left, level, right
@@ -90,3 +92,18 @@ def test_tree_hashes(suite_1: Crypto) -> None:
             )
             declared_input = TreeHashInput(node_type=NodeType.parent, node=parent)
         assert subtree_hash(suite_1, tree, node) == suite_1.hash(declared_input.encode())
+
+
+def test_parent_hashes(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "cat", "dan")
+    party.commit("cat")
+    tree = party.groups["ann"].tree
+    node, sibling = tree.root, left(tree.root)
+    parent = tree.parent_at(node)
+    assert parent is not None
+    declared_input = ParentHashInput(
+        encryption_key=parent.encryption_key,
+        parent_hash=parent.parent_hash,
+        original_sibling_tree_hash=subtree_hash(suite_1, tree, sibling),
+    )
+    assert parent_hash(suite_1, tree, node, sibling) == suite_1.hash(declared_input.encode())

@@ -141,14 +141,14 @@ def test_a_blank_leaf_that_is_said_to_be_unmerged(party: Party) -> None:
 def test_unknown_extensions_of_a_group_info(party: Party, unknown: int) -> None:
     extension = Extension(extension_type=ExtensionType(unknown), extension_data=b"whatever")
     ann = party.groups["ann"]
-    info = group_info(ann, with_external_pub=True)
+    info = group_info(ann, with_external_pub=True, grease=False)
     info = sign_group_info(
         party.crypto, ann.signature_key, replace(info, extensions=(extension, *info.extensions))
     )
     assert follow(party.crypto, info, now=NOW).context == ann.context
     join_by_external_commit(party.crypto, info, party.client("ben").key_package(), now=NOW)
     own = party.client("cat").key_package()
-    pending = commit(ann, [add(own.key_package)], now=NOW)
+    pending = commit(ann, [add(own.key_package)], now=NOW, grease=False)
     assert pending.welcome is not None
     welcome = decode_message(pending.welcome)
     assert isinstance(welcome, Welcome)
