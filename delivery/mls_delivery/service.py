@@ -34,8 +34,6 @@ from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 from .refusals import Refused, malformed
 from .store import Client, NewKeySet, TakenKeySet, TakenKeySets
 
-_FOR_EVER = 1 << 62
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -144,8 +142,7 @@ def _last_second(key_package: bytes) -> int:
     lifetime = KeyPackage.decode(key_package).leaf_node.source
     if not isinstance(lifetime, Lifetime):
         raise malformed("LeafNode", "leaf_node_source", "it is not that of a KeyPackage")
-    # "For ever" is a number that no database column of 64 bits with a sign can hold.
-    return min(lifetime.not_after, _FOR_EVER)
+    return lifetime.not_after
 
 
 def pack_suites(suites: Iterable[SeedCipherSuite]) -> bytes:

@@ -12,6 +12,7 @@ from mls_delivery.service import Limits
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme
 from mls_federation.federation import binding, seed
+from mls_federation.federation.identity import LONGEST_LIFETIME
 from mls_federation.federation.manifest import build_key_set, verify_bundle
 from tests.delivery.support import (
     SUITE_1,
@@ -241,10 +242,13 @@ def test_sets_expire(provider: CryptoProvider, service: Running, clock: Clock) -
     assert response.json()["reason"] == "outside-lifetime"
 
 
-def test_a_set_may_be_good_for_ever(provider: CryptoProvider, service: Running, clock: Clock) -> None:
+def test_no_set_is_good_for_ever(provider: CryptoProvider, service: Running, clock: Clock) -> None:
     device = Device.registered(provider, service)
-    assert device.publish(device.key_set(clock.now, seconds=2**64 - 1 - clock.now)) == 1
-    assert len(fetch(service, "bob@b.example")) == 1
+    assert device.publish(device.key_set(clock.now, seconds=LONGEST_LIFETIME)) == 1
+    for seconds in (LONGEST_LIFETIME + 1, 2**64 - 1 - clock.now):
+        response = device.put(device.key_set(clock.now, seconds=seconds))
+        assert refusal(response) == (400, "invalid-key-set")
+        assert response.json()["reason"] == "lifetime-too-long"
 
 
 def test_a_client_may_have_so_many_sets(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
