@@ -100,10 +100,8 @@ class Crypto:
         Raises:
             UsageError: `length` does not fit a uint16, or the KDF cannot give that much.
         """
-        if not 0 <= length <= 0xFFFF:
-            raise UsageError(f"a KDFLabel cannot ask for {length} octets")
         # The octets of a KDFLabel: every message takes five of these, so no struct is built for them.
-        info = length.to_bytes(2, "big") + _prefixed_label(label) + prefixed(context)
+        info = _kdf_label(length, label) + (prefixed(context) if context else b"\x00")
         return kdf.expand(self.suite.hash, secret, info, length)
 
     def derive_secret(self, secret: bytes, label: str) -> bytes:
@@ -255,6 +253,14 @@ def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) ->
     return hpke.KeyPair(
         private_key=private_key, public_key=provider.signature_public_key(scheme, private_key)
     )
+
+
+@lru_cache(maxsize=256)
+def _kdf_label(length: int, label: str) -> bytes:
+    """A KDFLabel up to its context."""
+    if not 0 <= length <= 0xFFFF:
+        raise UsageError(f"a KDFLabel cannot ask for {length} octets")
+    return length.to_bytes(2, "big") + _prefixed_label(label)
 
 
 @lru_cache(maxsize=256)

@@ -147,6 +147,8 @@ def begin(
     own_leaf: LeafIndex,
     private_keys: Mapping[NodeIndex, KeyPair],
     signature_key: bytes,
+    past_epochs: tuple[PastEpoch, ...] = (),
+    reinit: ReInit | None = None,
 ) -> Group:
     """A member's state at the beginning of an epoch."""
     return Group(
@@ -162,6 +164,8 @@ def begin(
             crypto, context.confirmed_transcript_hash, confirmation_tag
         ),
         confirmation_tag=confirmation_tag,
+        past_epochs=past_epochs,
+        reinit=reinit,
     )
 
 
@@ -203,7 +207,7 @@ def enter(
         signature_keys=MemberSignatureKeys(group.tree),
         ended=now,
     )
-    after = begin(
+    return begin(
         group.crypto,
         reached.context,
         reached.secrets,
@@ -212,5 +216,6 @@ def enter(
         group.own_leaf,
         kept,
         signature_key,
+        keep((*group.past_epochs, past), now, retention),
+        reinit,
     )
-    return replace(after, past_epochs=keep((*group.past_epochs, past), now, retention), reinit=reinit)
