@@ -93,11 +93,17 @@ def sibling(node: NodeIndex, leaf_count: int) -> NodeIndex:
 # A commit walks the same few paths a dozen times.
 @lru_cache(maxsize=4096)
 def direct_path(node: NodeIndex, leaf_count: int) -> tuple[NodeIndex, ...]:
-    """The ancestors of a node, from its parent to the root (§4.1.1)."""
+    """The ancestors of a node, from its parent to the root (§4.1.1).
+
+    Raises:
+        UsageError: the tree has no such node, or there is no tree with so many leaves.
+    """
     path = []
     top = root(leaf_count)
     height = level(node)
     while node != top:
+        if not 0 <= node < node_width(leaf_count):
+            raise UsageError(f"node {node} is not in a tree of {leaf_count} leaves")
         node = _above(node, height)
         height += 1
         path.append(node)

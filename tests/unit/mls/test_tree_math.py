@@ -83,3 +83,12 @@ def test_the_root_is_alone_at_the_top(leaf_count: int) -> None:
     for above in (tree_math.parent, tree_math.sibling):
         with pytest.raises(UsageError, match="the root has no parent"):
             above(root, leaf_count)
+
+
+@pytest.mark.parametrize(
+    ("node", "leaf_count"), [(7, 4), (8, 4), (1 << 32, 4), (-2, 4), (0, 3), (2, 6), (0, 0)]
+)
+def test_a_path_in_no_tree_comes_to_an_end(node: int, leaf_count: int) -> None:
+    for path in (tree_math.direct_path, tree_math.copath):
+        with pytest.raises(UsageError):
+            path(NodeIndex(node), leaf_count)
