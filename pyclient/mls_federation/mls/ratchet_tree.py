@@ -224,7 +224,7 @@ class RatchetTree:
         return resolution
 
     def is_empty(self, node: NodeIndex) -> bool:
-        """Whether the resolution of a subtree is empty: all its nodes are blank."""
+        """Whether the resolution of a subtree is empty: all its nodes, which lie side by side, are blank."""
         span = (1 << level(node)) - 1
         return not any(self.nodes[node - span : node + span + 1])
 
@@ -236,12 +236,7 @@ class RatchetTree:
         """
         place = node_of(index)
         steps = zip(direct_path(place, self.leaf_count), copath(place, self.leaf_count), strict=True)
-        # The nodes of a subtree lie side by side, and the higher it is by one, the twice as many to each side of its root.
-        return [
-            (above, beside)
-            for height, (above, beside) in enumerate(steps)
-            if any(self.nodes[beside - (1 << height) + 1 : beside + (1 << height)])
-        ]
+        return [(above, beside) for above, beside in steps if not self.is_empty(beside)]
 
     def encryption_key(self, node: NodeIndex) -> bytes:
         """The HPKE public key of a node that is not blank."""
