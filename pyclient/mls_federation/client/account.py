@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, crypto, generate_signature_key
 from ..federation.binding import CLIENT_ID_SIZE, KeySet, domain_of
+from ..federation.credentials import identity_credential
 from ..federation.group_agreement import GROUP_AGREEMENT
-from ..federation.identity import FEDERATION_IDENTITY, identity_credential, identity_extension
+from ..federation.identity import FEDERATION_IDENTITY, identity_extension
 from ..federation.manifest import build_key_set
 from ..federation.seed import Credential
 from ..mls import OwnKeyPackage, create_key_package, key_package_ref
