@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.federation import binding, identity, manifest, seed
+from mls_federation.federation import binding, credentials, identity, manifest, seed
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -97,7 +97,7 @@ def identity_key() -> KeyPair:
 
 def credential() -> seed.Credential:
     """Bob's credential."""
-    return identity.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
+    return credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
 
 
 def key_packages() -> tuple[KeyPackage, ...]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, crypto, generate_signature_key
 from ..federation.binding import CLIENT_ID_SIZE, KeySet, domain_of
-from ..federation.identity import FEDERATION_IDENTITY, identity_credential, identity_extension
+from ..federation.credentials import identity_credential
+from ..federation.group_agreement import GROUP_AGREEMENT
+from ..federation.identity import FEDERATION_IDENTITY, identity_extension
 from ..federation.manifest import build_key_set
 from ..federation.seed import Credential
 from ..mls import OwnKeyPackage, create_key_package, key_package_ref
@@ -106,7 +108,7 @@ def new_key_package(
         capabilities=Capabilities(
             versions=(ProtocolVersion.mls10,),
             cipher_suites=supported_suites(provider),
-            extensions=(FEDERATION_IDENTITY, ExtensionType.last_resort),
+            extensions=(FEDERATION_IDENTITY, GROUP_AGREEMENT, ExtensionType.last_resort),
             proposals=(),
             credentials=(CredentialType.basic,),
         ),

@@ -16,7 +16,8 @@ from ..mls.credentials import BasicCredential as MLSBasicCredential
 from ..mls.extensions import Extension, ExtensionType, find_extension
 from ..mls.nodes import LeafNode, Lifetime
 from .binding import federation_sign_content, split_identity
-from .seed import BasicCredential, Credential, CredentialType
+from .credentials import basic_identity
+from .seed import Credential
 
 # From the range for private use (RFC 9420 §17.3).
 FEDERATION_IDENTITY = ExtensionType(0xF4D1)
@@ -63,27 +64,6 @@ class VerifiedIdentity:
     scheme: SignatureScheme
     domain: str
     versions: tuple[int, ...]
-
-
-def identity_credential(identity: str, scheme: SignatureScheme, public_key: bytes) -> Credential:
-    """The seed's basic credential of an identity key."""
-    return Credential(
-        credential_type=CredentialType.basic,
-        credential=BasicCredential(
-            identity=identity.encode("utf-8"), algorithm=scheme, public_key=public_key
-        ),
-    )
-
-
-def basic_identity(credential: Credential) -> BasicCredential:
-    """The basic credential in a `Credential`; x509 ones are decoded, but not accepted yet.
-
-    Raises:
-        ValidationError: code `unsupported-credential`.
-    """
-    if not isinstance(credential.credential, BasicCredential):
-        raise ValidationError("an identity credential that is not basic", code="unsupported-credential")
-    return credential.credential
 
 
 def identity_extension(

@@ -17,7 +17,8 @@ from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, cryp
 from ..errors import ValidationError, VerificationError
 from ..mls.key_package import KeyPackage, key_package_ref, verify_key_package
 from .binding import Boolean, KeyBundle, KeySet
-from .identity import VerifiedIdentity, basic_identity, verify_leaf_identity
+from .credentials import basic_identity
+from .identity import VerifiedIdentity, verify_leaf_identity
 from .seed import Credential, UserInitKey, UserInitKeyTBS, from_rfc9420, to_rfc9420
 
 _ID_LABEL = b"MLS Federation 1.0 UserInitKey"

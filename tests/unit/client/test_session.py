@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mls_federation.client import session
+from mls_federation.client.accepting import MAX_HELD, MAX_HELD_OCTETS, accept
 from mls_federation.client.account import CLOCK_TOLERANCE, KEY_LIFETIME, Account, new_account, new_key_package
 from mls_federation.client.events import (
     EpochChanged,
@@ -19,7 +20,6 @@ from mls_federation.client.events import (
     MessageRefused,
     RemovedFromGroup,
 )
-from mls_federation.client.session import MAX_HELD, MAX_HELD_OCTETS
 from mls_federation.client.state import ClientState
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, crypto
@@ -622,7 +622,6 @@ def test_a_group_that_is_in_another_suite_than_the_keys(alice: Peer, bob: Peer) 
 
 
 def _add_by(peer: Peer, group_id: bytes, other: Peer, suite: CipherSuite) -> ClientState:
-    from mls_federation.client import session
 
     return session.add_clients(peer.provider, peer.state, group_id, [other.bundle(suite)], NOW)
 
@@ -947,11 +946,11 @@ def test_keys_of_past_epochs_are_erased_when_their_time_is_over(alice: Peer, bob
     assert sorted(alice.group(group_id).past_identities) == [0, 1]
 
     # What arrives is of another group, and cannot even be read.
-    accepted = session.accept(alice.provider, alice.state, 100, b"", NOW + 24 * 3600 + 1)
+    accepted = accept(alice.provider, alice.state, 100, b"", NOW + 24 * 3600 + 1)
 
     for each in (group_id, other):
         assert accepted.state.group(each).group.past_epochs == ()
         assert accepted.state.group(each).past_identities == {}
-    [event] = session.accept(alice.provider, accepted.state, 101, late, NOW).events
+    [event] = accept(alice.provider, accepted.state, 101, late, NOW).events
     assert isinstance(event, MessageRefused)
     assert event.error.code == "epoch-forgotten"

@@ -16,13 +16,13 @@ from mls_federation.crypto import (
     generate_signature_key,
 )
 from mls_federation.errors import DecodeError, MLSError, ValidationError, VerificationError
+from mls_federation.federation.credentials import identity_credential
 from mls_federation.federation.identity import (
     FEDERATION_IDENTITY,
     LONGEST_LIFETIME,
     VERSION,
     FederationIdentity,
     FederationIdentityTBS,
-    identity_credential,
     identity_extension,
     verify_leaf_identity,
 )
