@@ -64,6 +64,7 @@ class TakenKeySet:
     client: int
     client_id: bytes
     content: bytes
+    last_resort: bool
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,10 @@ class Store(Protocol):
 
     async def acknowledge(self, client: Client, cursor: int) -> None:
         """Forget the client's messages up to and with `cursor`."""
+        ...
+
+    async def waiting_messages(self) -> int:
+        """How many messages all inboxes have."""
         ...
 
     async def close(self) -> None:

@@ -230,6 +230,10 @@ class SQLStore:
 
         await self._write(work)
 
+    async def waiting_messages(self) -> int:
+        query = select(func.count()).select_from(tables.messages)
+        return await self._read(lambda connection: int(connection.scalar(query) or 0))
+
     async def close(self) -> None:
         def finish() -> None:
             self._write_thread.shutdown()
@@ -363,15 +367,15 @@ def _take_key_sets(
     taken: list[TakenKeySet] = []
     passed_over: set[bytes] = set()
     for client in clients:
-        content = _take_key_set(connection, client.id, suits, now, passed_over)
-        if content is not None:
-            taken.append(TakenKeySet(client.id, client.client_id, content))
+        found = _take_key_set(connection, client.id, suits, now, passed_over)
+        if found is not None:
+            taken.append(TakenKeySet(client.id, client.client_id, *found))
     return TakenKeySets(tuple(taken), tuple(sorted(passed_over)))
 
 
 def _take_key_set(
     connection: Connection, client: int, suits: Callable[[bytes], bool], now: int, passed_over: set[bytes]
-) -> bytes | None:
+) -> tuple[bytes, bool] | None:
     table = tables.key_sets
     offers = connection.execute(
         select(table.c.id, table.c.suites, table.c.last_resort)
@@ -385,7 +389,7 @@ def _take_key_set(
             ).scalar_one()
             if not offer.last_resort:
                 connection.execute(update(table).where(table.c.id == offer.id).values(content=None))
-            return content
+            return content, offer.last_resort
         passed_over.add(offer.suites)
     return None
 
