@@ -13,11 +13,10 @@ from mls_federation.crypto import CryptoProvider, SignatureScheme
 from .challenges import Challenges
 from .config import Federation, Network
 from .connections import Connections
-from .inboxes import Inboxes
 from .metrics import Metrics
 from .rates import Rates, rates
 from .service import Limits
-from .store import Store
+from .store import Store, accounts
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
@@ -48,7 +47,6 @@ class DeliveryService:
     provider: CryptoProvider
     store: Store
     challenges: Challenges
-    inboxes: Inboxes
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
@@ -77,14 +75,13 @@ async def delivery_service(
     Raises:
         StoreError: the store is that of another domain.
     """
-    signing_key = await store.signing_key(domain, provider.random(32))
+    signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
     return DeliveryService(
         domain=domain,
         public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
-        inboxes=Inboxes(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,

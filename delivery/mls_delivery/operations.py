@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from .context import DeliveryService, service_of
 from .logs import log_failure
+from .store import accounts, messages
 
 _STORE_SECONDS = 3
 
@@ -37,7 +38,7 @@ async def health(request: Request) -> Response:
     service = service_of(request)
     try:
         async with asyncio.timeout(_STORE_SECONDS):
-            await service.store.client_of(b"", service.clock())
+            await service.store.read(accounts.client_of, b"", service.clock())
     except Exception as fault:  # noqa: BLE001 - whatever it is, it is what is asked for
         log_failure("the store does not answer", fault)
         return _health(503, "failing")
@@ -55,7 +56,7 @@ def _health(status: int, store: str) -> Response:
 async def metrics(request: Request) -> Response:
     """`GET /metrics`, in Prometheus' text format."""
     service = service_of(request)
-    service.metrics.waiting_messages.set(await service.store.waiting_messages())
+    service.metrics.waiting_messages.set(await service.store.read(messages.waiting))
     return Response(
         generate_latest(service.metrics.registry),
         media_type=CONTENT_TYPE_LATEST,

@@ -32,7 +32,8 @@ from mls_federation.mls.key_package import KeyPackage
 from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 
 from .refusals import Refused, malformed
-from .store import Client, NewKeySet, TakenKeySet, TakenKeySets
+from .store.accounts import Client
+from .store.key_sets import NewKeySet, TakenKeySet, TakenKeySets
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from mls_federation.client import session
+from mls_federation.client.accepting import accept
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.state import ClientState
 from mls_federation.codec import Struct
@@ -59,7 +59,7 @@ def run(data: bytes) -> None:
         for _ in range(1 + source.number(3)):
             message = _message(source, inbox)
             before = {group_id: encode_group(known.group) for group_id, known in state.groups.items()}
-            accepted = session.accept(provider, state, state.cursor + 1, message, NOW)
+            accepted = accept(provider, state, state.cursor + 1, message, NOW)
             after = {group_id: encode_group(known.group) for group_id, known in state.groups.items()}
             if before != after:
                 raise Finding("a message changed the state that it was given to")
@@ -68,7 +68,7 @@ def run(data: bytes) -> None:
             state = accepted.state
     known = state.groups.get(inbox.group_id)
     if known is not None and known.group.epoch == inbox.honest.groups[inbox.group_id].group.epoch:
-        heard = session.accept(provider, state, state.cursor + 1, inbox.late, NOW)
+        heard = accept(provider, state, state.cursor + 1, inbox.late, NOW)
         if not any(isinstance(event, MessageReceived) for event in heard.events):
             raise Finding("an honest message is not read any more")
 

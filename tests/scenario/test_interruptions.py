@@ -291,7 +291,7 @@ async def test_a_session_that_has_ended_is_opened_anew(services: dict[str, Servi
         person(unique("alice", "a.example"), addresses) as alice,
         offline_person(unique("bob", "b.example"), addresses, storage) as bob,
     ):
-        bob.client._token = bytes(32)
+        bob.client._core._token = bytes(32)
         async with connected(bob):
             group_id = await friends(alice, bob)
             await alice.client.send(group_id, b"hello")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mls_federation.client import session
+from mls_federation.client.accepting import accept
 from mls_federation.client.account import Account, new_account, new_key_sets, supported_suites
 from mls_federation.client.events import Event
 from mls_federation.client.state import ClientState, GroupState, Outgoing
@@ -117,7 +118,7 @@ class Peer:
 
     def take(self, message: bytes) -> list[Event]:
         """Receive one message as the next of the inbox; what the client was told."""
-        accepted = session.accept(self.provider, self.state, self.state.cursor + 1, message, NOW)
+        accepted = accept(self.provider, self.state, self.state.cursor + 1, message, NOW)
         self.state = accepted.state
         self.events += accepted.events
         return list(accepted.events)

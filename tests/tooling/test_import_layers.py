@@ -58,6 +58,8 @@ BELOW_CLIENT = "The delivery service uses only what is below the client"
             LAYERS,
         ),
         ("pyclient/mls_federation/mls/__init__.py", "from mls_federation import federation", LAYERS),
+        ("pyclient/mls_federation/transparency/__init__.py", "import mls_federation.federation", LAYERS),
+        ("pyclient/mls_federation/transparency/__init__.py", "import mls_federation.mls", LAYERS),
         ("pyclient/mls_federation/federation/__init__.py", "import mls_federation.media", LAYERS),
         ("pyclient/mls_federation/media/__init__.py", "import mls_federation.client", LAYERS),
         ("pyclient/mls_federation/vectors/__init__.py", "import mls_federation.client", LAYERS),

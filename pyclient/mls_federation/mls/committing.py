@@ -172,6 +172,7 @@ def commit(
     retention: Retention = DEFAULT_RETENTION,
     grease: bool = True,
     padding: Padding = DEFAULT_PADDING,
+    info_extensions: Sequence[Extension] = (),
 ) -> PendingCommit:
     """Commit `proposals`, and all that were received in this epoch and can be committed with them (§12.4.1).
 
@@ -187,6 +188,7 @@ def commit(
         retention: how long the keys of past epochs are kept.
         grease: put an extension without meaning into the GroupInfo of the Welcome, which others must ignore (§13.5).
         padding: how much is added to a PrivateMessage to hide its size.
+        info_extensions: more extensions for the GroupInfo of the Welcome.
 
     Raises:
         StateError: code `group-ended`: the group is to begin anew.
@@ -262,7 +264,9 @@ def commit(
         group=after,
         sent_from=sent_from,
         message=message,
-        welcome=_welcome(after, reached, psk_secret, applied, new_path, grease) if applied.added else None,
+        welcome=_welcome(after, reached, psk_secret, applied, new_path, grease, info_extensions)
+        if applied.added
+        else None,
         added=tuple(index for index, _ in applied.added),
         removed=applied.removed,
     )
@@ -378,11 +382,14 @@ def _welcome(
     applied: Applied,
     path: NewPath | None,
     grease: bool,
+    info_extensions: Sequence[Extension],
 ) -> bytes:
     """The Welcome for all who were added (§12.4.3.1)."""
     crypto = after.crypto
     secret = welcome_secret(crypto, reached.joiner_secret, psk_secret)
-    encrypted_info = encrypt_group_info(crypto, secret, group_info(after, grease=grease))
+    encrypted_info = encrypt_group_info(
+        crypto, secret, group_info(after, grease=grease, more=info_extensions)
+    )
     messages = []
     for index, package in applied.added:
         path_secret = None

@@ -274,7 +274,12 @@ def export_secret(group: Group, label: str, context: bytes, length: int) -> byte
 
 
 def group_info(
-    group: Group, *, with_tree: bool = True, with_external_pub: bool = False, grease: bool = True
+    group: Group,
+    *,
+    with_tree: bool = True,
+    with_external_pub: bool = False,
+    grease: bool = True,
+    more: Sequence[Extension] = (),
 ) -> GroupInfo:
     """A signed summary of the epoch, for joiners (§12.4.3).
 
@@ -282,8 +287,9 @@ def group_info(
         with_tree: put the ratchet tree into it, so that nothing else is needed to join.
         with_external_pub: put the key into it to which one joins by external commit.
         grease: put an extension without meaning into it, which others must ignore (§13.5).
+        more: extensions of the application's.
     """
-    extensions = []
+    extensions = list(more)
     if with_tree:
         extensions.append(
             Extension(extension_type=ExtensionType.ratchet_tree, extension_data=encode_tree(group.tree))

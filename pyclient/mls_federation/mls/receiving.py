@@ -28,6 +28,7 @@ from .proposals import Proposal
 from .protection import Unprotected, open_sender_data, unprotect_private, unprotect_public
 from .retention import DEFAULT_RETENTION, Retention, forget
 from .senders import signature_key_for
+from .transcript import confirmed_by
 from .tree_math import LeafIndex, NodeIndex, node_of
 from .treekem import decrypt_path
 
@@ -74,10 +75,16 @@ class CommitMessage:
 
 @dataclass(frozen=True)
 class RemovedMessage:
-    """A commit by which we are no longer a member. The group's state is to be deleted (§12.4.2)."""
+    """A commit by which we are no longer a member. The group's state is to be deleted (§12.4.2).
+
+    Attributes:
+        epoch: the one that the commit begins.
+        confirmed_transcript_hash: of that epoch. Nothing that we can check confirms it but the committer's signature.
+    """
 
     sender: LeafIndex
     epoch: int
+    confirmed_transcript_hash: bytes
 
 
 Received: TypeAlias = ApplicationMessage | ProposalMessage | CommitMessage | RemovedMessage
@@ -232,7 +239,8 @@ def _apply_commit(
     checked = check_commit(group, message, policy)
     applied, path = checked.applied, checked.commit.path
     if any(index == group.own_leaf for index, _ in applied.removed):
-        return RemovedMessage(checked.committer, group.epoch + 1)
+        confirmed = confirmed_by(crypto, group.interim_transcript_hash, message)
+        return RemovedMessage(checked.committer, group.epoch + 1, confirmed)
     private_keys, signature_key = _own_keys(group, checked.commit)
     commit_secret = bytes(crypto.Nh)
     if path is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from mls_federation.client.account import new_account, new_key_sets, supported_suites
 from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.federation.group_agreement import GROUP_AGREEMENT
 from mls_federation.federation.identity import FEDERATION_IDENTITY
 from mls_federation.mls import KeyPackage
 from mls_federation.mls.credentials import CredentialType
@@ -38,7 +39,11 @@ def test_all_that_we_support_is_listed_and_nothing_else(
         listed = package.leaf_node.capabilities
         assert set(listed.versions) - GREASE == {ProtocolVersion.mls10}
         assert set(listed.cipher_suites) - GREASE == set(supported_suites(provider))
-        assert set(listed.extensions) - GREASE == {FEDERATION_IDENTITY, ExtensionType.last_resort}
+        assert set(listed.extensions) - GREASE == {
+            FEDERATION_IDENTITY,
+            GROUP_AGREEMENT,
+            ExtensionType.last_resort,
+        }
         assert set(listed.proposals) - GREASE == set()
         assert set(listed.credentials) - GREASE == {CredentialType.basic}
         assert package.cipher_suite in listed.cipher_suites

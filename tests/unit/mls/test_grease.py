@@ -134,6 +134,17 @@ def test_grease_in_welcomes(suite_1: Crypto, grease: bool) -> None:
     assert len(greased(types(open_welcome(suite_1, welcome, own).group_info.extensions))) == grease
 
 
+def test_a_welcome_brings_the_extensions_that_the_application_gave(suite_1: Crypto) -> None:
+    own = new_client(suite_1, "cat").key_package()
+    more = Extension(extension_type=ExtensionType(0xF123), extension_data=b"more")
+    group = Party(suite_1, "ann", "ben").groups["ann"]
+    made = commit(group, [add(own.key_package)], now=NOW, info_extensions=[more])
+    assert made.welcome is not None
+    welcome = decode_message(made.welcome)
+    assert isinstance(welcome, Welcome)
+    assert more in open_welcome(suite_1, welcome, own).group_info.extensions
+
+
 @pytest.mark.rule("7.2-03")
 def test_grease_in_leaves_lasts(suite_1: Crypto) -> None:
     """Updates and commits of a member keep what its leaf says that it supports."""

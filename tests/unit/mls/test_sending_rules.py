@@ -352,7 +352,12 @@ def test_nothing_is_proposed_in_a_group_that_has_ended(party: Party) -> None:
 def test_who_is_removed_learns_it_from_the_commit(party: Party, wire_format: WireFormat) -> None:
     made = commit(party.groups["ann"], [remove(party.leaf("cat"))], now=NOW, wire_format=wire_format)
     received = receive(party.groups["cat"], made.message, now=NOW)
-    assert received == RemovedMessage(sender=party.leaf("ann"), epoch=party.groups["cat"].epoch + 1)
+    assert received == RemovedMessage(
+        sender=party.leaf("ann"),
+        epoch=party.groups["cat"].epoch + 1,
+        # What tells this commit from another of the same epoch, and equal to what the members have.
+        confirmed_transcript_hash=made.group.context.confirmed_transcript_hash,
+    )
 
 
 @pytest.mark.rule("8.1-01")

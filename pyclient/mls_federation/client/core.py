@@ -1,0 +1,131 @@
+"""What the parts of a client share: its state, its surroundings, and the delivery services that it knows.
+
+Every change of state is stored before anything that depends on it leaves the client, or is told to the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ..errors import ServiceError, StateError
+from .delivery_service import DeliveryService, open_session
+from .events import Event, MessageReceived
+from .ports import Ports
+from .state import ClientState
+
+T = TypeVar("T")
+
+
+class Core:
+    """A client's state and means.
+
+    Args:
+        state: as it was stored last.
+        ports: the client's surroundings.
+        tell: is told what happens; it must not raise.
+
+    Attributes:
+        services: the delivery services that were found, by domain.
+        changing: held while the state changes: never while the network is waited for, so that the inbox goes on.
+        sending: held from a command to its delivery, so that messages go out in the order in which they were made.
+    """
+
+    def __init__(self, state: ClientState, ports: Ports, tell: Callable[[Event], None]) -> None:
+        self.state = state
+        self.ports = ports
+        self.tell = tell
+        self.services: dict[str, DeliveryService] = {}
+        self.changing = ports.new_lock()
+        self.sending = ports.new_lock()
+        self._token: bytes | None = None
+
+    async def keep(self, after: ClientState) -> None:
+        """Store a state; from then on it is ours. To be called with `changing` held.
+
+        Raises:
+            StorageError: it could not be stored, and nothing has changed.
+        """
+        await self.ports.storage.save(after)
+        self.state = after
+
+    async def keep_and_tell(self, after: ClientState, events: Sequence[Event]) -> None:
+        """Store a state, then tell what has happened. To be called with `changing` held.
+
+        Messages are stored with the state until they were told: nothing else would bring them again.
+
+        Raises:
+            StorageError: the state could not be stored; nothing has changed, and nothing was told.
+        """
+        received, numbered = after.received, []
+        for event in events:
+            if isinstance(event, MessageReceived):
+                received += 1
+                event = replace(event, number=received)
+            numbered.append(event)
+        untold = tuple(event for event in numbered if isinstance(event, MessageReceived))
+        await self.keep(replace(after, received=received, untold=untold))
+        for event in numbered:
+            self.tell(event)
+        # The next state that is stored says so, too.
+        self.state = replace(self.state, untold=())
+
+    async def tell_untold(self) -> None:
+        """Tell what the application may not have been told when the client ended."""
+        async with self.changing:
+            for event in self.state.untold:
+                self.tell(event)
+            self.state = replace(self.state, untold=())
+
+    def service(self, domain: str) -> DeliveryService:
+        """The delivery service of a domain.
+
+        Raises:
+            StateError: code `unknown-domain`: nobody has said where it is.
+        """
+        found = self.services.get(domain)
+        if found is None:
+            raise StateError(
+                f"nobody has said where the delivery service of {domain} is; set it first",
+                code="unknown-domain",
+            )
+        return found
+
+    @property
+    def own_service(self) -> DeliveryService:
+        """The delivery service of our own domain.
+
+        Raises:
+            StateError: code `unknown-domain`.
+        """
+        return self.service(self.state.account.domain)
+
+    # -- our session there
+
+    async def session_token(self) -> bytes:
+        """The token of our session at our delivery service, which is opened if there is none. Secret.
+
+        Raises:
+            ServiceError: code `identity-claimed` among others.
+            TransportError: code `unreachable`.
+        """
+        if self._token is None:
+            self._token = await open_session(
+                self.ports.transport, self.own_service, self.ports.provider, self.state.account
+            )
+        return self._token
+
+    def end_session(self) -> None:
+        """Open another session when one is needed next."""
+        self._token = None
+
+    async def in_session(self, request: Callable[[bytes], Awaitable[T]]) -> T:
+        """The answer to a request that needs the session's token; with a fresh one if the session has ended."""
+        try:
+            return await request(await self.session_token())
+        except ServiceError as error:
+            if error.code != "unauthorized":
+                raise
+        self.end_session()
+        return await request(await self.session_token())

@@ -1,0 +1,127 @@
+"""Receiving: the connection to our inbox, and what is done with each frame that comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import RemoteError, StateError, StorageError, TransportError
+from ..federation.binding import (
+    CLOSE_BAD_CURSOR,
+    CLOSE_BAD_TOKEN,
+    CLOSE_REPLACED,
+    InboxAck,
+    InboxDelivery,
+    InboxFrame,
+    InboxHello,
+    InboxKeyCount,
+)
+from .accepting import accept
+from .core import Core
+from .delivery_service import open_inbox
+from .events import BackgroundFailure, ConnectionChanged
+from .keys import KEY_SETS, publish_key_sets
+from .outbox import deliver
+from .ports import Connection, ConnectionEnded
+
+# Seconds before connecting again: at first, and at most.
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+class Receiver:
+    """Receives from the inbox of a client until it is closed."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._inbox: Connection | None = None
+        self._closed = False
+
+    async def run(self) -> None:
+        """Receive until `close`, connecting again whenever the connection breaks.
+
+        Raises:
+            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on.
+        """
+        core = self._core
+        await core.tell_untold()
+        pause = _FIRST_PAUSE
+        while not self._closed:
+            core.tell(ConnectionChanged("connecting"))
+            try:
+                received = await self._receive_all()
+                pause = _FIRST_PAUSE if received else min(2 * pause, _LONGEST_PAUSE)
+            except (TransportError, RemoteError, StorageError) as error:
+                # What could not be stored was not acknowledged either, so it comes again.
+                core.tell(BackgroundFailure(error))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            finally:
+                self._inbox = None
+                core.tell(ConnectionChanged("disconnected"))
+            if not self._closed:
+                await core.ports.sleep(pause)
+
+    async def close(self) -> None:
+        """Stop receiving."""
+        self._closed = True
+        if self._inbox is not None:
+            await self._inbox.close()
+
+    async def _receive_all(self) -> bool:
+        """One connection, from hello to its end. Returns whether it came to stand."""
+        core = self._core
+        token = await core.session_token()
+        inbox = self._inbox = await open_inbox(core.ports.transport, core.own_service)
+        ready = False
+        try:
+            await inbox.send(InboxHello(token_secret=token, cursor=core.state.cursor).encode())
+            while True:
+                frame = InboxFrame.decode(await inbox.receive())
+                if not ready:
+                    ready = True
+                    core.tell(ConnectionChanged("connected"))
+                    if core.state.outbox:
+                        # What broke our connection may have kept messages from going out, too.
+                        async with core.sending:
+                            await deliver(core)
+                await self._take(inbox, frame)
+        except ConnectionEnded as end:
+            await self._after(end, ready)
+            return ready
+        finally:
+            await inbox.close()
+
+    async def _after(self, end: ConnectionEnded, was_ready: bool) -> None:
+        """Prepare the next connection by what ended the last one."""
+        core = self._core
+        if end.code == CLOSE_BAD_TOKEN:
+            core.end_session()
+        elif end.code == CLOSE_BAD_CURSOR:
+            # The service has lost its database, and begins to count again.
+            async with core.changing:
+                await core.keep(replace(core.state, cursor=0))
+        elif end.code == CLOSE_REPLACED:
+            self._closed = True
+            raise StateError("this client is connected from elsewhere", code="replaced") from None
+        elif not was_ready and not self._closed:
+            raise TransportError(f"the delivery service closed our inbox at once ({end})") from None
+
+    async def _take(self, inbox: Connection, frame: InboxFrame) -> None:
+        core = self._core
+        if isinstance(frame.frame, InboxDelivery):
+            await self._take_message(frame.frame)
+            await inbox.send(InboxAck(cursor=core.state.cursor).encode())
+        elif isinstance(frame.frame, InboxKeyCount):
+            try:
+                await publish_key_sets(core, KEY_SETS - frame.frame.available)
+            except (TransportError, RemoteError) as error:
+                core.tell(BackgroundFailure(error))
+
+    async def _take_message(self, delivery: InboxDelivery) -> None:
+        core = self._core
+        async with core.changing:
+            if delivery.sequence <= core.state.cursor:
+                return  # Delivered again, because the acknowledgement was lost.
+            accepted = accept(
+                core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
+            )
+            await core.keep_and_tell(accepted.state, accepted.events)
