@@ -296,7 +296,9 @@ class Device:
             ),
             lifetime=Lifetime(not_before=now, not_after=now + seconds),
             leaf_extensions=[
-                identity_extension(self.provider, self.credential, self.key, suite, signature_key.public_key)
+                identity_extension(
+                    self.provider, self.credential, self.key, suite, signature_key.public_key, ()
+                )
             ],
         ).key_package
 

@@ -10,6 +10,7 @@ from ..federation.identity import VerifiedIdentity
 from ..mls import Group, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
+from .events import MessageReceived
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class ClientState:
         outbox: in the order in which it must go out.
         strays: messages of groups that we are not in, the oldest first: a Welcome may still come. And Welcomes back into
             groups whose messages up to our removal we do not have yet.
+        received: how many application messages there have been.
+        untold: those of which the application may not know: it was to be told of them when this state was stored.
     """
 
     account: Account
@@ -88,6 +91,8 @@ class ClientState:
     groups: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
     outbox: tuple[Outgoing, ...] = field(default=(), repr=False)
     strays: tuple[bytes, ...] = field(default=(), repr=False)
+    received: int = 0
+    untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

@@ -20,6 +20,7 @@ from ..federation.identity import VerifiedIdentity
 from ..mls import decode_group, decode_key_package, encode_group, encode_key_package
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
+from .events import MessageReceived
 from .state import ClientState, GroupState, Outgoing
 
 # Of every part. A later version of the package loads all earlier ones.
@@ -27,7 +28,7 @@ STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account` and `cursor` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor` and `received` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -35,6 +36,8 @@ class PartKind(ClosedEnum8):
     group = 4
     outgoing = 5
     stray = 6
+    received = 7
+    untold = 8
 
 
 class StoredAccount(Struct):
@@ -48,11 +51,11 @@ class StoredAccount(Struct):
     identity_key_priv: opaque
 
 
-class StoredCursor(Struct):
-    """How far the inbox was read."""
+class StoredCount(Struct):
+    """How far the inbox was read; or how many messages there have been."""
 
     version: uint16
-    cursor: uint64
+    count: uint64
 
 
 class StoredPackage(Struct):
@@ -116,6 +119,18 @@ class StoredStray(Struct):
     message: opaque
 
 
+class StoredUntold(Struct):
+    """A message of which the application may not know."""
+
+    version: uint16
+    group_id: opaque
+    sender: opaque
+    sender_leaf: uint32
+    epoch: uint64
+    data_secret: opaque
+    number: uint64
+
+
 class StoredPart(Struct):
     """A part of a state."""
 
@@ -139,6 +154,8 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.group: tuple(state.groups.values()),
         PartKind.outgoing: state.outbox,
         PartKind.stray: state.strays,
+        PartKind.received: (state.received,),
+        PartKind.untold: state.untold,
     }
 
 
@@ -156,7 +173,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     groups = {known.group.group_id: known for known in loaded[PartKind.group]}
@@ -169,6 +186,8 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         groups=groups,
         outbox=tuple(loaded[PartKind.outgoing]),
         strays=tuple(loaded[PartKind.stray]),
+        received=loaded[PartKind.received][0],
+        untold=tuple(loaded[PartKind.untold]),
     )
 
 
@@ -244,12 +263,12 @@ def _load_account(_: CryptoProvider, stored: StoredAccount) -> Account:
     )
 
 
-def _store_cursor(cursor: int) -> StoredCursor:
-    return StoredCursor(version=STATE_VERSION, cursor=cursor)
+def _store_count(count: int) -> StoredCount:
+    return StoredCount(version=STATE_VERSION, count=count)
 
 
-def _load_cursor(_: CryptoProvider, stored: StoredCursor) -> int:
-    return stored.cursor
+def _load_count(_: CryptoProvider, stored: StoredCount) -> int:
+    return stored.count
 
 
 def _store_key_set(own: OwnKeySet) -> StoredKeySet:
@@ -351,19 +370,46 @@ def _load_stray(_: CryptoProvider, stored: StoredStray) -> bytes:
     return stored.message
 
 
+def _store_untold(message: MessageReceived) -> StoredUntold:
+    return StoredUntold(
+        version=STATE_VERSION,
+        group_id=message.group_id,
+        sender=message.sender.encode("utf-8"),
+        sender_leaf=message.sender_leaf,
+        epoch=message.epoch,
+        data_secret=message.data,
+        number=message.number,
+    )
+
+
+def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
+    return MessageReceived(
+        group_id=stored.group_id,
+        sender=_text(stored.sender, StoredUntold, "sender"),
+        sender_leaf=stored.sender_leaf,
+        epoch=stored.epoch,
+        data=stored.data_secret,
+        number=stored.number,
+    )
+
+
 _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.account: _store_account,
-    PartKind.cursor: _store_cursor,
+    PartKind.cursor: _store_count,
     PartKind.key_set: _store_key_set,
     PartKind.group: _store_group,
     PartKind.outgoing: _store_outgoing,
     PartKind.stray: _store_stray,
+    PartKind.received: _store_count,
+    PartKind.untold: _store_untold,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
-    PartKind.cursor: (StoredCursor, _load_cursor),
+    PartKind.cursor: (StoredCount, _load_count),
     PartKind.key_set: (StoredKeySet, _load_key_set),
     PartKind.group: (StoredGroupState, _load_group),
     PartKind.outgoing: (StoredOutgoing, _load_outgoing),
     PartKind.stray: (StoredStray, _load_stray),
+    PartKind.received: (StoredCount, _load_count),
+    PartKind.untold: (StoredUntold, _load_untold),
 }

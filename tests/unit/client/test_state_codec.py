@@ -31,7 +31,7 @@ from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_pa
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.network import Peer, deliver, group_of, messages_for, of_type
 
-OURS = (ClientState, GroupState, Outgoing, OwnKeySet, Account, VerifiedIdentity)
+OURS = (ClientState, GroupState, Outgoing, OwnKeySet, Account, VerifiedIdentity, MessageReceived)
 
 
 def everything(provider: CryptoProvider) -> ClientState:
@@ -55,7 +55,8 @@ def everything(provider: CryptoProvider) -> ClientState:
     bob.publish(last_resort=True)
     [*sets, last] = bob.state.key_sets
     waiting = replace(last, unconfirmed=alice_key_set(alice))
-    return replace(bob.state, key_sets=(*sets, waiting))
+    untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
+    return replace(bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,))
 
 
 def alice_key_set(peer: Peer) -> Any:
@@ -187,7 +188,9 @@ def test_a_state_of_a_later_version_is_refused(provider: CryptoProvider, state: 
         decode_state(provider, b"\0")
 
 
-@pytest.mark.parametrize("kind", [PartKind.account, PartKind.cursor], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [PartKind.account, PartKind.cursor, PartKind.received], ids=lambda kind: kind.name
+)
 @pytest.mark.parametrize("times", [0, 2])
 def test_there_is_one_account_and_one_cursor(
     kind: PartKind, times: int, provider: CryptoProvider, state: ClientState
