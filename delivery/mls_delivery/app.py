@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import problems, routes
+from . import log_routes, problems, routes
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
 
@@ -38,6 +38,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
+            *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
         ],
         exception_handlers={

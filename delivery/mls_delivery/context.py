@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
@@ -21,6 +21,9 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "tree_head": "/v1/tree-head",
+    "consistency": "/v1/consistency",
+    "log_entries": "/v1/log-entries",
 }
 
 
@@ -31,12 +34,14 @@ class DeliveryService:
     Attributes:
         domain: whose identities it serves.
         public_key: that of its signing key.
+        signing_key: its private signing key. Secret.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
     """
 
     domain: str
     public_key: bytes
+    signing_key: bytes = field(repr=False)
     provider: CryptoProvider
     store: Store
     challenges: Challenges
@@ -63,6 +68,7 @@ async def delivery_service(
     return DeliveryService(
         domain=domain,
         public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        signing_key=signing_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
