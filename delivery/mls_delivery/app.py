@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import problems, routes
+from . import group_routes, problems, routes
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
 
@@ -39,6 +39,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
+            *group_routes.ROUTES,
         ],
         exception_handlers={
             RemoteError: problems.on_remote_error,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .group_cache import Groups
 from .service import Limits
 from .store import Store, accounts
 
@@ -21,6 +22,10 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "groups": "/v1/groups",
+    "commits": "/v1/commits",
+    "missed": "/v1/missed",
+    "group_info": "/v1/group-info",
 }
 
 
@@ -31,15 +36,19 @@ class DeliveryService:
     Attributes:
         domain: whose identities it serves.
         public_key: that of its signing key.
+        signing_key: its private signing key. Secret.
+        groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
     """
 
     domain: str
     public_key: bytes
+    signing_key: bytes = field(repr=False)
     provider: CryptoProvider
     store: Store
     challenges: Challenges
+    groups: Groups
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
@@ -63,9 +72,11 @@ async def delivery_service(
     return DeliveryService(
         domain=domain,
         public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        signing_key=signing_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        groups=Groups(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,

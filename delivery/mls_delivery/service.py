@@ -60,6 +60,16 @@ class Limits:
     """Seconds for which a session is good."""
     hello_seconds: int = 10
     """Seconds from opening an inbox to its hello."""
+    groups: int = 1000
+    """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_commits: int = 1000
+    """Commits of one group that are kept for members that were away."""
+    group_commit_octets: int = 16 << 20
+    """Octets of those."""
+    group_commit_seconds: int = 30 * 24 * 3600
+    """Seconds for which they are kept."""
+    clock_seconds: int = 300
+    """Seconds by which the clock of who signs a request may differ."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:
