@@ -11,7 +11,11 @@ from starlette.requests import HTTPConnection
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .config import Federation, Network
+from .connections import Connections
 from .group_cache import Groups
+from .metrics import Metrics
+from .rates import Rates, rates
 from .service import Limits
 from .store import Store, accounts
 
@@ -22,6 +26,9 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "tree_head": "/v1/tree-head",
+    "consistency": "/v1/consistency",
+    "log_entries": "/v1/log-entries",
     "groups": "/v1/groups",
     "commits": "/v1/commits",
     "missed": "/v1/missed",
@@ -40,6 +47,9 @@ class DeliveryService:
         groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
+        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
@@ -52,6 +62,12 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    sign_in_url: str | None
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -62,6 +78,9 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
+    federation: Federation | None = None,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
@@ -80,6 +99,12 @@ async def delivery_service(
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        trusted_proxies=trusted_proxies,
+        federation=federation or Federation(),
+        sign_in_url=sign_in_url,
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 
