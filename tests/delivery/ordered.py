@@ -87,13 +87,14 @@ class OrderedParty:
         *names: str,
         group_id: bytes = b"the group",
         suite: CipherSuite = SUITE_1,
+        accounts: dict[str, Account] | None = None,
     ) -> None:
         self.provider = provider
         self.service = service
         self.clock = clock
         self.crypto = crypto(provider, suite)
         self.key = signing_key_of(service)
-        self.accounts: dict[str, Account] = {}
+        self.accounts = {} if accounts is None else accounts
         first, *others = names
         own = self.key_package(first)
         extensions = with_agreement((), self.agreement(own))
