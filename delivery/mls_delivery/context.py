@@ -11,6 +11,10 @@ from starlette.requests import HTTPConnection
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .config import Federation, Network
+from .connections import Connections
+from .metrics import Metrics
+from .rates import Rates, rates
 from .service import Limits
 from .store import Store, accounts
 
@@ -37,6 +41,9 @@ class DeliveryService:
         signing_key: its private signing key. Secret.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
+        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
@@ -48,6 +55,12 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    sign_in_url: str | None
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -58,6 +71,9 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
+    federation: Federation | None = None,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
@@ -75,6 +91,12 @@ async def delivery_service(
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        trusted_proxies=trusted_proxies,
+        federation=federation or Federation(),
+        sign_in_url=sign_in_url,
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 

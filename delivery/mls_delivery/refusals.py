@@ -38,7 +38,10 @@ KINDS = {
     "too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "Wrong media type"),
     "wrong-domain": Kind(421, "The identity is of another domain"),
+    "rate-limited": Kind(429, "Too many requests"),
+    "too-many-connections": Kind(429, "Too many connections"),
     "internal-error": Kind(500, "The service failed"),
+    "busy": Kind(503, "The service is busy"),
 }
 
 

@@ -50,9 +50,9 @@ OURS = (
 
 def everything(provider: CryptoProvider) -> ClientState:
     """A state with something in every field of every part."""
-    alice, carol = (Peer(provider, f"{name}@{name[0]}.example") for name in ("alice", "carol"))
-    first = new_account(provider, "bob@b.example")
-    bob = Peer(provider, first.identity, another_device(provider, first))
+    alice, carol = Peer(provider, "alice@a.example"), Peer(provider, "carol@c.example")
+    # His second device: the first has admitted it.
+    bob = Peer(provider, "bob@b.example", another_device(provider, new_account(provider, "bob@b.example")))
     group_id = group_of(alice, bob, carol)
     # Bob is away while carol begins an epoch; her next message comes to him too early. And he has a past epoch.
     bob.renew(group_id)
