@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..crypto import CryptoProvider
-from ..errors import RemoteError, StateError, ValidationError, VerificationError
+from ..errors import StateError, ValidationError, VerificationError
 from ..federation.log import ChainTip, SignedTreeHead, compare_heads, verify_tree_head
 from .events import LogFault
 
@@ -100,11 +100,11 @@ class Logs:
             return self
         return replace(self, chains={**self.chains, identity: tip})
 
-    def with_fault(self, domain: str, error: RemoteError, evidence: Iterable[SignedTreeHead]) -> Logs:
+    def with_fault(self, domain: str, code: str, evidence: Iterable[SignedTreeHead]) -> Logs:
         """With something against a service; the first fault stays, as it is the one to be explained."""
         if domain in self.faults:
             return self
-        return replace(self, faults={**self.faults, domain: Fault(error.code, tuple(evidence))})
+        return replace(self, faults={**self.faults, domain: Fault(code, tuple(evidence))})
 
     def settled(self, head: SignedTreeHead) -> Logs:
         """Without a head that waited."""
@@ -193,7 +193,7 @@ def hear(
             try:
                 compare_heads(other, head)
             except VerificationError as error:
-                logs = logs.with_fault(domain, error, (other, head))
+                logs = logs.with_fault(domain, error.code, (other, head))
                 faults.append(LogFault(domain, error, (other, head)))
                 break
         else:

@@ -17,7 +17,7 @@ from mls_federation.client.log_state import (
     hear,
 )
 from mls_federation.crypto import CryptoProvider, SignatureScheme
-from mls_federation.errors import StateError, ValidationError, VerificationError
+from mls_federation.errors import StateError, ValidationError
 from mls_federation.federation.log import ChainTip, SignedTreeHead, TreeHead, sign_tree_head
 
 MEMBERS = {"a.example", "b.example"}
@@ -82,13 +82,13 @@ def test_the_longer_chain_is_kept() -> None:
 def test_a_fault_stops_until_it_is_cleared(logs: Logs, a: Service) -> None:
     logs.check("a.example")
     evidence = (a.head(5), a.head(5, root=2))
-    found = logs.with_fault("a.example", VerificationError("", code="log-forked"), evidence)
+    found = logs.with_fault("a.example", "log-forked", evidence)
     assert found.faults == {"a.example": Fault("log-forked", evidence)}
     with pytest.raises(StateError) as caught:
         found.check("a.example")
     assert caught.value.code == "log-fault"
     found.check("b.example")
-    assert found.with_fault("a.example", VerificationError("", code="log-rewritten"), ()) is found
+    assert found.with_fault("a.example", "log-rewritten", ()) is found
     found.forgotten("a.example").check("a.example")
 
 
