@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .config import Federation, Network
+from .connections import Connections
+from .group_cache import Groups
+from .metrics import Metrics
+from .rates import Rates, rates
 from .service import Limits
 from .store import Store, accounts
 
@@ -21,6 +26,13 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "tree_head": "/v1/tree-head",
+    "consistency": "/v1/consistency",
+    "log_entries": "/v1/log-entries",
+    "groups": "/v1/groups",
+    "commits": "/v1/commits",
+    "missed": "/v1/missed",
+    "group_info": "/v1/group-info",
 }
 
 
@@ -31,18 +43,31 @@ class DeliveryService:
     Attributes:
         domain: whose identities it serves.
         public_key: that of its signing key.
+        signing_key: its private signing key. Secret.
+        groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
+        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
     public_key: bytes
+    signing_key: bytes = field(repr=False)
     provider: CryptoProvider
     store: Store
     challenges: Challenges
+    groups: Groups
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    sign_in_url: str | None
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -53,6 +78,9 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
+    federation: Federation | None = None,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
@@ -63,12 +91,20 @@ async def delivery_service(
     return DeliveryService(
         domain=domain,
         public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        signing_key=signing_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        groups=Groups(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        trusted_proxies=trusted_proxies,
+        federation=federation or Federation(),
+        sign_in_url=sign_in_url,
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 

@@ -14,7 +14,7 @@ from ..federation.binding import MESSAGE_ID_SIZE, domain_of
 from ..federation.manifest import VerifiedBundle
 from ..mls import PendingCommit, add, commit, create_group, remove, send_application_data
 from .account import new_key_package
-from .members import unchanged, verified_members
+from .members import not_in_group, unchanged, verified_members
 from .state import ClientState, GroupState, Outgoing
 
 GROUP_ID_SIZE = 16
@@ -58,23 +58,23 @@ def send(
 def add_clients(
     provider: CryptoProvider, state: ClientState, group_id: bytes, bundles: Sequence[VerifiedBundle], now: int
 ) -> ClientState:
-    """Add all clients that `bundles` stand for, in one commit.
+    """Add all clients that `bundles` stand for and that are not in the group, in one commit.
 
     Raises:
-        StateError: code `already-member`.
+        StateError: code `already-member`: all are in the group.
         ValidationError: code `wrong-cipher-suite`: a bundle is not of the group's suite; or a rule of the engine.
     """
     known = state.group(group_id)
-    present = {who.identity for who in known.identities.values()}
-    for bundle in bundles:
-        if bundle.identity in present:
-            raise StateError(f"{bundle.identity} is in this group already", code="already-member")
+    missing = not_in_group(known, bundles)
+    if not missing:
+        raise StateError("all these clients are in this group already", code="already-member")
+    for bundle in missing:
         if bundle.chosen != known.group.cipher_suite:
             raise ValidationError(
                 f"the keys of {bundle.identity} are not for the group's cipher suite",
                 code="wrong-cipher-suite",
             )
-    pending = commit(known.group, [add(bundle.key_package) for bundle in bundles], now=now)
+    pending = commit(known.group, [add(bundle.key_package) for bundle in missing], now=now)
     return _begin_epoch(provider, state, known, pending)
 
 
