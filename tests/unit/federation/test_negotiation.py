@@ -16,6 +16,7 @@ from mls_federation.crypto.suites import KEM, parameters
 from mls_federation.errors import ValidationError
 from mls_federation.federation.group_agreement import OrderingRule
 from mls_federation.federation.identity import VERSION, verify_leaf_identity
+from mls_federation.federation.manifest import verify_bundle
 from mls_federation.federation.negotiation import (
     POLICY,
     NoCommonSuite,
@@ -29,7 +30,6 @@ from mls_federation.federation.negotiation import (
     new_agreement,
     renewed_agreement,
 )
-from mls_federation.federation.manifest import verify_bundle
 from mls_federation.mls import KeyPackage, key_package_ref
 from mls_federation.mls.grease import GREASE_VALUES
 from tests.support.network import NOW, key_bundle
