@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
-from .inboxes import Inboxes
+from .config import Federation, Network
+from .connections import Connections
+from .metrics import Metrics
+from .rates import Rates, rates
 from .service import Limits
-from .store import Store
+from .store import Store, accounts
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
@@ -22,6 +25,9 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "tree_head": "/v1/tree-head",
+    "consistency": "/v1/consistency",
+    "log_entries": "/v1/log-entries",
 }
 
 
@@ -32,19 +38,29 @@ class DeliveryService:
     Attributes:
         domain: whose identities it serves.
         public_key: that of its signing key.
+        signing_key: its private signing key. Secret.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
+        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
     public_key: bytes
+    signing_key: bytes = field(repr=False)
     provider: CryptoProvider
     store: Store
     challenges: Challenges
-    inboxes: Inboxes
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    sign_in_url: str | None
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -55,23 +71,32 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
+    federation: Federation | None = None,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
     Raises:
         StoreError: the store is that of another domain.
     """
-    signing_key = await store.signing_key(domain, provider.random(32))
+    signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
     return DeliveryService(
         domain=domain,
         public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        signing_key=signing_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
-        inboxes=Inboxes(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        trusted_proxies=trusted_proxies,
+        federation=federation or Federation(),
+        sign_in_url=sign_in_url,
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 

@@ -26,6 +26,7 @@ from mls_federation.federation.binding import (
     CLOSE_BAD_TOKEN,
     CLOSE_MALFORMED,
     CLOSE_REPLACED,
+    CLOSE_TRY_LATER,
     InboxAck,
     InboxDelivery,
     InboxFrame,
@@ -36,12 +37,16 @@ from mls_federation.federation.binding import (
 )
 
 from .context import DeliveryService, service_of, token_hash
-from .inboxes import Listener
-from .store import Client
+from .inboxes import Listener, listening
+from .refusals import Refused
+from .sources import source_of
+from .store import accounts, key_sets, messages
+from .store.accounts import Client
 
 S = TypeVar("S", bound=Struct)
 
 _BATCH_OCTETS = 1 << 20
+_OPENING_SIZE = 16
 
 
 class _Close(Exception):
@@ -58,6 +63,7 @@ class _Inbox:
     """One connection.
 
     Attributes:
+        opening: by which the store knows whether the client has opened another one since.
         delivered: up to where its client has been served, and may acknowledge.
         acknowledged: up to where it has acknowledged.
         forgotten: up to where the store knows of that.
@@ -68,6 +74,7 @@ class _Inbox:
     service: DeliveryService
     client: Client
     listener: Listener
+    opening: bytes
     delivered: int
     acknowledged: int
     forgotten: int
@@ -84,11 +91,28 @@ async def inbox(websocket: WebSocket) -> None:
         return
     await websocket.accept()
     try:
-        await _serve(websocket, service)
+        with (
+            service.connections.enter(source_of(websocket, service.trusted_proxies)),
+            service.metrics.open_inboxes.track_inprogress(),
+        ):
+            await _serve(websocket, service)
+    except Refused as refused:
+        # Accepted first: a page cannot see why a handshake failed, but it sees a close code.
+        await _close(websocket, service, CLOSE_TRY_LATER, refused.message)
     except _Close as end:
-        await websocket.close(end.code, end.reason)
-    except WebSocketDisconnect:
-        return
+        await _close(websocket, service, end.code, end.reason)
+    except WebSocketDisconnect as end:
+        service.metrics.inboxes_closed.labels(_known_code(end.code)).inc()
+
+
+async def _close(websocket: WebSocket, service: DeliveryService, code: int, reason: str) -> None:
+    service.metrics.inboxes_closed.labels(str(code)).inc()
+    await websocket.close(code, reason)
+
+
+def _known_code(code: int) -> str:
+    """A close code of a client's choice, as a label of which there are few."""
+    return str(code) if 1000 <= code <= 1015 else "other"
 
 
 async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
@@ -97,15 +121,24 @@ async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
             hello = await _receive(websocket, InboxHello)
     except TimeoutError:
         raise _Close(CLOSE_MALFORMED, "no hello came") from None
-    client = await service.store.client_of(token_hash(hello.token_secret), service.clock())
+    now = service.clock()
+    client = await service.store.read(accounts.client_of, token_hash(hello.token_secret), now)
     if client is None:
         raise _Close(CLOSE_BAD_TOKEN, "the session is unknown or has ended")
-    async with service.inboxes.open(client.key) as listener:
-        state = await service.store.inbox_state(client)
+    opening = service.provider.random(_OPENING_SIZE)
+    with listening(service.store, client.key) as listener:
+        state = await service.store.write(messages.open_inbox, client.key, opening, now)
         if hello.cursor > state.last_sequence:
             raise _Close(CLOSE_BAD_CURSOR, "the inbox has not come as far as this cursor; begin again at 0")
         connection = _Inbox(
-            websocket, service, client, listener, hello.cursor, state.acknowledged, state.acknowledged
+            websocket,
+            service,
+            client,
+            listener,
+            opening,
+            delivered=hello.cursor,
+            acknowledged=state.acknowledged,
+            forgotten=state.acknowledged,
         )
         await _send(websocket, InboxFrameType.ready, InboxReady(last_acknowledged=state.acknowledged))
         try:
@@ -140,7 +173,9 @@ async def _deliver(connection: _Inbox) -> None:
         if listener.keys_taken:
             listener.keys_taken = False
             await _tell_key_count(connection)
-        batch = await service.store.read_inbox(connection.client, connection.delivered, _BATCH_OCTETS)
+        batch = await service.store.read(
+            messages.read_inbox, connection.client.key, connection.delivered, _BATCH_OCTETS
+        )
         for message in batch:
             connection.delivered = message.sequence
             # Returns when there is room to write more, so a slow client holds one batch in memory, no more.
@@ -154,13 +189,14 @@ async def _deliver(connection: _Inbox) -> None:
                     message=message.message,
                 ),
             )
+            service.metrics.messages_delivered.inc()
         if not batch:
             await listener.news.wait()
 
 
 async def _tell_key_count(connection: _Inbox) -> None:
     service = connection.service
-    available = await service.store.available(connection.client, service.clock())
+    available = await service.store.read(key_sets.available, connection.client.key, service.clock())
     if available <= service.limits.key_count_low:
         await _send(connection.websocket, InboxFrameType.key_count, InboxKeyCount(available=available))
 
@@ -185,13 +221,17 @@ async def _forget(connection: _Inbox) -> None:
 async def _forget_acknowledged(connection: _Inbox) -> None:
     cursor = connection.acknowledged
     if cursor > connection.forgotten:
-        await connection.service.store.acknowledge(connection.client, cursor)
+        await connection.service.store.write(messages.acknowledge, connection.client.key, cursor)
         connection.forgotten = cursor
 
 
 async def _replaced(connection: _Inbox) -> None:
-    await connection.listener.replaced.wait()
-    raise _Close(CLOSE_REPLACED, "this client has opened another inbox")
+    store, opened = connection.service.store, connection.listener.opened
+    while True:
+        await opened.wait()
+        opened.clear()
+        if not await store.read(messages.is_open, connection.client.key, connection.opening):
+            raise _Close(CLOSE_REPLACED, "this client has opened another inbox")
 
 
 async def _send(

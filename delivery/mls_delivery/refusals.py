@@ -26,6 +26,7 @@ KINDS = {
     "bad-signature": Kind(403, "The signature does not match"),
     "identity-claimed": Kind(403, "The identity belongs to another key"),
     "too-many-clients": Kind(403, "Too many clients"),
+    "no-such-tree": Kind(404, "The log never had this many entries"),
     "not-found": Kind(404, "No such end point"),
     "unknown-identity": Kind(404, "Unknown identity"),
     "method-not-allowed": Kind(405, "The end point does not have this method"),
@@ -37,7 +38,10 @@ KINDS = {
     "too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "Wrong media type"),
     "wrong-domain": Kind(421, "The identity is of another domain"),
+    "rate-limited": Kind(429, "Too many requests"),
+    "too-many-connections": Kind(429, "Too many connections"),
     "internal-error": Kind(500, "The service failed"),
+    "busy": Kind(503, "The service is busy"),
 }
 
 

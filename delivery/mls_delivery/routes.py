@@ -19,6 +19,7 @@ from mls_federation.federation.binding import (
     PublishRequest,
     PublishResponse,
     RecipientResult,
+    RecipientStatus,
     ServiceDescription,
     SessionRequest,
     SessionResponse,
@@ -31,8 +32,11 @@ from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPON
 from . import service as rules
 from .bodies import check_media_type, media_type, read_body, read_struct
 from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .rates import Buckets
 from .refusals import Refused, malformed
-from .store import Client, SessionOutcome
+from .sources import source_of
+from .store import accounts, key_sets, messages
+from .store.accounts import Client, SessionOutcome
 
 
 async def describe(request: Request) -> Response:
@@ -49,6 +53,7 @@ async def describe(request: Request) -> Response:
 async def issue_challenge(request: Request) -> Response:
     """`POST /v1/challenge`."""
     service = service_of(request)
+    _limit(request, service, service.rates.sessions_by_source)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
     return _reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
@@ -57,6 +62,7 @@ async def issue_challenge(request: Request) -> Response:
 async def open_session(request: Request) -> Response:
     """`POST /v1/sessions`."""
     service = service_of(request)
+    _limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
     # From check to redemption there is no pause in which a second request could come in with the same challenge.
@@ -65,7 +71,8 @@ async def open_session(request: Request) -> Response:
     service.challenges.redeem(asked.challenge, now)
     token_secret = service.provider.random(TOKEN_SIZE)
     expires = now + service.limits.session_seconds
-    outcome = await service.store.open_session(
+    outcome = await service.store.write(
+        accounts.open_session,
         identity=asked.identity,
         credential=asked.credential.encode(),
         client_id=asked.client_id,
@@ -95,26 +102,28 @@ async def publish_key_sets(request: Request) -> Response:
     now = service.clock()
     # Many signatures: in a thread, so that nobody else has to wait for them.
     checked = await asyncio.to_thread(rules.check_publication, service.provider, client, asked, now)
-    available = await service.store.publish(client, checked, now, service.limits.key_sets)
+    available = await service.store.write(key_sets.publish, client.key, checked, now, service.limits.key_sets)
     return _reply(PublishResponse(available=available))
 
 
 async def fetch_bundles(request: Request) -> Response:
     """`POST /v1/bundles`, for clients of the seed and for ours."""
     service = service_of(request)
+    _limit(request, service, service.rates.bundles_by_source)
     asked = await read_struct(
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
     rules.check_identity(asked.identity, service.domain)
     taken = rules.check_taken(
-        await service.store.take_key_sets(
+        await service.store.write(
+            key_sets.take,
             asked.identity,
             lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
             service.clock(),
         )
     )
     for key_set in taken:
-        service.inboxes.keys_taken(key_set.client)
+        service.metrics.key_sets.labels("last_resort" if key_set.last_resort else "single").inc()
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return _reply(
@@ -126,22 +135,30 @@ async def fetch_bundles(request: Request) -> Response:
 async def submit_message(request: Request) -> Response:
     """`POST /v1/messages`."""
     service = service_of(request)
+    _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
-    submissions = await service.store.submit(
-        asked.recipients, asked.message_id, asked.message, service.clock(), service.limits.inbox_messages
+    statuses = await service.store.write(
+        messages.submit,
+        asked.recipients,
+        asked.message_id,
+        asked.message,
+        service.clock(),
+        service.limits.inbox_messages,
     )
-    for submission in submissions:
-        for client in submission.clients:
-            service.inboxes.message_arrived(client)
+    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
     return _reply(
         SubmitResponse(
             results=tuple(
-                RecipientResult(identity=recipient, status=submission.status)
-                for recipient, submission in zip(asked.recipients, submissions, strict=True)
+                RecipientResult(identity=recipient, status=status)
+                for recipient, status in zip(asked.recipients, statuses, strict=True)
             )
         )
     )
+
+
+def _limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+    buckets.spend(source_of(request, service.trusted_proxies), service.clock())
 
 
 async def _client_of(request: Request, service: DeliveryService) -> Client:
@@ -152,7 +169,7 @@ async def _client_of(request: Request, service: DeliveryService) -> Client:
         token_secret = b""
     client = None
     if scheme.lower() == "bearer" and len(token_secret) == TOKEN_SIZE:
-        client = await service.store.client_of(token_hash(token_secret), service.clock())
+        client = await service.store.read(accounts.client_of, token_hash(token_secret), service.clock())
     if client is None:
         raise Refused(
             "unauthorized", "This needs a session that has not ended. Open one at the end point `sessions`."

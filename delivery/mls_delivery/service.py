@@ -32,7 +32,8 @@ from mls_federation.mls.key_package import KeyPackage
 from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 
 from .refusals import Refused, malformed
-from .store import Client, NewKeySet, TakenKeySet, TakenKeySets
+from .store.accounts import Client
+from .store.key_sets import NewKeySet, TakenKeySet, TakenKeySets
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class Limits:
     """Seconds for which a session is good."""
     hello_seconds: int = 10
     """Seconds from opening an inbox to its hello."""
+    connections: int = 10_000
+    """Inboxes and requests at the same time; 0, here and below, for no limit."""
+    connections_source: int = 500
+    """Inboxes and requests at the same time from one source."""
+    bundles_per_minute: int = 120
+    """Requests for keys from one source."""
+    messages_per_minute: int = 6000
+    """Requests to deliver a message from one source."""
+    sessions_per_minute: int = 240
+    """Requests for challenges and sessions from one source."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.federation import binding, identity, manifest, seed
+from mls_federation.federation import binding, credentials, devices, identity, log, manifest, seed
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -54,6 +54,11 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.PublishResponse,
     binding.KeyBundle,
     binding.KeyResponse,
+    devices.DeviceTBS,
+    devices.DeviceRequest,
+    devices.DeviceEventType,
+    devices.DeviceEvent,
+    devices.DeviceEventTBS,
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
     binding.SubmitRequest,
@@ -67,6 +72,12 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.InboxDelivery,
     binding.InboxKeyCount,
     binding.InboxFrame,
+    log.TreeHead,
+    log.SignedTreeHead,
+    log.ConsistencyRequest,
+    log.ConsistencyProof,
+    log.EntriesRequest,
+    log.EntriesResponse,
 )
 
 
@@ -97,7 +108,7 @@ def identity_key() -> KeyPair:
 
 def credential() -> seed.Credential:
     """Bob's credential."""
-    return identity.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
+    return credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
 
 
 def key_packages() -> tuple[KeyPackage, ...]:
@@ -110,7 +121,7 @@ def _key_package(provider: ExampleProvider, suite: CipherSuite) -> KeyPackage:
     suite_crypto = crypto(provider, suite)
     signature_key = suite_crypto.generate_signature_key()
     extension = identity.identity_extension(
-        provider, credential(), identity_key(), suite, signature_key.public_key
+        provider, credential(), identity_key(), suite, signature_key.public_key, ()
     )
     return create_key_package(
         suite_crypto,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mls_federation.client import session
 from mls_federation.client.events import MessageNotDelivered, MessageReceived, RemovedFromGroup
 from mls_federation.client.state import ClientState
+from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.crypto.pyca import PycaProvider
 from tests.support.network import Peer, deliver, message_of, of_type
 
@@ -64,8 +65,8 @@ class World:
         """Anything happens."""
         peer = self.rng.choice(self.members)
         action = self.rng.choices(
-            ["send", "renew", "add", "remove", "repeat", "arrive", "arrive twice"],
-            [4, 2, 2, 2, 3, 12, 2],
+            ["send", "renew", "add", "remove", "repeat", "arrive", "arrive twice", "restart"],
+            [4, 2, 2, 2, 3, 12, 2, 1],
         )[0]
         match action:
             case "send":
@@ -82,6 +83,8 @@ class World:
                 self._arrive(self.rng.choice(self.peers), stays=False)
             case "arrive twice":
                 self._arrive(self.rng.choice(self.peers), stays=True)
+            case "restart":
+                peer.state = decode_state(peer.provider, encode_state(peer.state))
         self._post(peer)
 
     def settle(self) -> None:

@@ -19,7 +19,7 @@ from mls_federation.codec.types import OptionalValue, UInt, VariableLength
 # All but those with I/O, which a platform may not have and which declare none.
 PACKAGES = (crypto, mls, federation, media, vectors, client, storage)
 # They need a library that browsers may not have.
-_WITHOUT_STRUCTS = {"mls_federation.crypto.pyca", "mls_federation.mls.x509"}
+_WITHOUT_STRUCTS = {"mls_federation.crypto.pyca", "mls_federation.mls.x509", "mls_federation.storage.sqlite"}
 
 # Long enough for a length of two octets, short enough to be quick.
 _MAX_OCTETS = 70

@@ -1,28 +1,43 @@
-"""What the service keeps: the port, and SQLite behind it."""
+"""What the service keeps, and how: a `Store` that runs plain functions in transactions, and topics made of such functions.
 
-from .port import (
-    Client,
-    InboxState,
-    Message,
-    NewKeySet,
-    SessionOutcome,
-    Store,
-    Submission,
-    TakenKeySet,
-    TakenKeySets,
-)
-from .sql import StoreError, open_store
+    accounts    identities, their clients, sessions, the service's signing key
+    key_sets    published keys, each handed out once
+    messages    inboxes
+    log         the append-only log of device events
 
-__all__ = [
-    "Client",
-    "InboxState",
-    "Message",
-    "NewKeySet",
-    "SessionOutcome",
-    "Store",
-    "StoreError",
-    "Submission",
-    "TakenKeySet",
-    "TakenKeySets",
-    "open_store",
-]
+**A topic** is a module here with its tables (`Table("…", metadata, …)`, `metadata` of `schema.py`) and plain synchronous
+functions whose first argument is a SQLAlchemy `Connection`. It owns the dataclasses that these take and give. It is
+listed below, so that its tables are known before a store is opened. Nothing else than a topic knows its tables; a
+topic that needs another's refers to it as `accounts.clients`, and topics never import each other in a ring.
+
+    await store.write(messages.submit, recipients, message_id, message, now, capacity)
+    await store.read(key_sets.available, client.key, now)
+
+Each such call is one transaction: it happened entirely and is durable when it returns, or, if the function raised,
+not at all, and the error comes out of the call. Writers are one at a time, on every database and however many processes
+share it, so a function that reads and then writes needs no lock and no retry. Readers see one committed moment.
+A function must touch nothing but its connection: no awaiting, no clock, no network, no state of the process.
+
+**Several topics in one transaction** are a function that calls theirs:
+
+    def admit(connection: Connection, event: DeviceEvent) -> IdentityHistory:
+        devices.add(connection, event)
+        return log.append(connection, event)
+
+    await store.write(admit, event)
+
+**To wake somebody** when a transaction has come about, call `announce(connection, channel, key)` in it; whoever
+listens, `with store.listening(channel, key, callback):`, is called in its own event loop, in every process that shares the
+database. An announcement says only that there is something to look for in the store: it may come when there is nothing, or once
+for several, but never too early, and never not at all.
+
+**Portable**: keys are `schema.Key`, times and sequences `BigInteger`, octets `LargeBinary`, names `Text`. What SQLite and PostgreSQL
+do differently is in `database.py` alone.
+"""
+
+from . import accounts, key_sets, log, messages
+from .announcements import announce
+from .database import StoreError
+from .store import Store, open_store
+
+__all__ = ["Store", "StoreError", "accounts", "announce", "key_sets", "log", "messages", "open_store"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..client import Delivery, GroupDetails, Sent
 from ..crypto import SignatureScheme
 from ..errors import DecodeError, MLSError, ServiceError
-from ..federation.identity import basic_identity
+from ..federation.credentials import basic_identity
 from ..federation.manifest import VerifiedBundle
 from ..federation.seed import Credential, SeedCipherSuite, UserInitKey, to_rfc9420
 from ..media import SrtpKeys

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, crypto, generate_signature_key
 from ..federation.binding import CLIENT_ID_SIZE, KeySet, domain_of
+from ..federation.credentials import identity_credential
+from ..federation.devices import DeviceEvent
 from ..federation.group_agreement import GROUP_AGREEMENT
-from ..federation.identity import FEDERATION_IDENTITY, identity_credential, identity_extension
+from ..federation.identity import FEDERATION_IDENTITY, identity_extension
 from ..federation.manifest import build_key_set
 from ..federation.seed import Credential
 from ..mls import OwnKeyPackage, create_key_package, key_package_ref
@@ -35,13 +37,15 @@ class Account:
         identity: `name@domain`.
         client_id: names this client among those of the identity.
         scheme: of the identity key.
-        identity_key: vouches for all other keys of the client. Its private half is secret.
+        identity_key: vouches for all other keys of the client, and is this client's own. Its private half is secret.
+        lineage: the admissions that lead from the device that claimed the identity to this one; none if it is the former.
     """
 
     identity: str
     client_id: bytes
     scheme: SignatureScheme
     identity_key: KeyPair
+    lineage: tuple[DeviceEvent, ...] = field(default=(), repr=False)
 
     @property
     def domain(self) -> str:
@@ -97,7 +101,12 @@ def new_key_package(
     suite_crypto = crypto(provider, suite)
     signature_key = suite_crypto.generate_signature_key()
     identity = identity_extension(
-        provider, account.credential, account.identity_key, suite, signature_key.public_key
+        provider,
+        account.credential,
+        account.identity_key,
+        suite,
+        signature_key.public_key,
+        account.lineage,
     )
     mark = Extension(extension_type=ExtensionType.last_resort, extension_data=b"")
     return create_key_package(

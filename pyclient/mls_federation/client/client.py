@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..crypto import CipherSuite
-from ..errors import StateError, UnsupportedError, UsageError
+from ..errors import UnsupportedError, UsageError
 from ..federation.binding import domain_of
 from ..federation.manifest import VerifiedBundle
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
@@ -143,16 +143,15 @@ class Client:
         return self.group_details(new_id)
 
     async def add(self, group_id: bytes, identity: str) -> Sent:
-        """Add all clients of an identity, by the keys fetched last, or by fresh ones if those do not fit.
+        """Add the clients of an identity that are not in the group, by the keys fetched last, or by fresh ones if those do
+        not fit. For our own identity, these are our other devices.
 
         Raises:
-            StateError: code `no-such-group`, `unknown-domain`, `already-member`.
+            StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are.
             Everything that `fetch_key_bundles` raises.
         """
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
-        if any(who.identity == identity for who in known.identities.values()):
-            raise StateError(f"{identity} is in this group already", code="already-member")
         fetched = self._bundles.pop(identity, ())
         if not fetched or any(bundle.chosen != suite for bundle in fetched):
             fetched = await self.fetch_key_bundles(identity, [suite])

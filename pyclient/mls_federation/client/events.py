@@ -22,6 +22,8 @@ class MessageReceived:
     Attributes:
         sender: the sender's identity, `name@domain`, for which its identity key vouches.
         epoch: in which it was sent.
+        number: counts the messages that this client was told of: 1, 2, and so on. If the client ended before it was known that
+            the application had been told, it is told again when the client runs next, with the same number.
     """
 
     group_id: bytes
@@ -29,6 +31,7 @@ class MessageReceived:
     sender_leaf: int
     epoch: int
     data: bytes
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..crypto import CryptoProvider
 from ..errors import ValidationError
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
+from ..federation.manifest import VerifiedBundle
 from ..mls import CommitMessage, Group, ProposalMessage
 from ..mls.nodes import LeafNode
 from ..mls.proposals import Add, Update
@@ -22,34 +23,42 @@ def verified_members(
 
     Raises:
         ValidationError, VerificationError, DecodeError: a leaf's identity extension is missing or wrong;
-            code `identity-conflict`: two members have one name, but not one identity key.
+            code `identity-conflict`: two members have one name, but are not devices of one identity.
     """
     identities = {}
+    # Devices of one identity share the beginning of their lineage: each event is verified once.
+    events: set[bytes] = set()
     for member in group.members:
         before = known.get(member.leaf_index)
         if before is not None and _same_signer(before[0], member.leaf_node):
             identities[member.leaf_index] = before[1]
         else:
             identities[member.leaf_index] = verify_leaf_identity(
-                provider, group.cipher_suite, member.leaf_node
+                provider, group.cipher_suite, member.leaf_node, events
             )
-    check_one_key_each(identities.values())
+    check_one_root_each(identities.values())
     return identities
 
 
-def check_one_key_each(members: Iterable[VerifiedIdentity]) -> None:
-    """A delivery service gives a name to one identity key, which all clients of that name share.
+def check_one_root_each(members: Iterable[VerifiedIdentity]) -> None:
+    """A name belongs to the device that claimed it, and to those that it admitted, directly or not.
 
     Raises:
         ValidationError: code `identity-conflict`.
     """
-    keys: dict[str, bytes] = {}
+    roots: dict[str, bytes] = {}
     for who in members:
-        if keys.setdefault(who.identity, who.identity_key) != who.identity_key:
+        if roots.setdefault(who.identity, who.root_key) != who.root_key:
             raise ValidationError(
-                f"two members say that they are {who.identity}, with different identity keys",
+                f"two members say that they are {who.identity}, and are not devices of one identity",
                 code="identity-conflict",
             )
+
+
+def not_in_group(known: GroupState, bundles: Iterable[VerifiedBundle]) -> list[VerifiedBundle]:
+    """The bundles of clients that have no leaf in a group."""
+    present = {(who.identity, who.identity_key) for who in known.identities.values()}
+    return [bundle for bundle in bundles if (bundle.identity, bundle.identity_key) not in present]
 
 
 def unchanged(
@@ -78,7 +87,7 @@ def check_same_identities(
     after: Mapping[LeafIndex, VerifiedIdentity],
     received: CommitMessage,
 ) -> None:
-    """A member may change its keys, but not who it is."""
+    """A member may change its keys, but not whose and which device it is."""
     for leaf in received.updated:
         if leaf not in received.added and _who(before[leaf]) != _who(after[leaf]):
             raise ValidationError("a member has taken on another identity", code="identity-changed")
@@ -94,7 +103,7 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
                 if isinstance(other.proposal.proposal, Add):
                     leaf = other.proposal.proposal.key_package.leaf_node
                     added.append(verify_leaf_identity(provider, suite, leaf))
-            check_one_key_each([*known.identities.values(), *added])
+            check_one_root_each([*known.identities.values(), *added])
         case Update(leaf_node=leaf):
             assert received.sender.index is not None  # only members' messages get here
             before = known.identities[LeafIndex(received.sender.index)]
@@ -102,9 +111,9 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
                 raise ValidationError("a member would take on another identity", code="identity-changed")
 
 
-def _who(member: VerifiedIdentity) -> tuple[str, bytes]:
-    # A key may vouch for any name, so neither of the two is enough.
-    return member.identity, member.identity_key
+def _who(member: VerifiedIdentity) -> tuple[str, bytes, bytes]:
+    # A key may vouch for any name, so the name is not enough, nor is the key.
+    return member.identity, member.identity_key, member.root_key
 
 
 def names(some: Iterable[VerifiedIdentity], others: Iterable[VerifiedIdentity]) -> tuple[str, ...]:

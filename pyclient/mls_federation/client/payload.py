@@ -24,7 +24,7 @@ def new_payload_id(provider: CryptoProvider) -> bytes:
 
 def payload(payload_id: bytes, data: bytes) -> bytes:
     """What is encrypted for `data`."""
-    return ApplicationPayload(payload_id=payload_id, data=data).encode()
+    return ApplicationPayload(payload_id=payload_id, data=data, heads=()).encode()
 
 
 def show(

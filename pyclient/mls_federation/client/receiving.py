@@ -43,6 +43,7 @@ class Receiver:
             StateError: code `replaced`: this client is connected from elsewhere, and that one goes on.
         """
         core = self._core
+        await core.tell_untold()
         pause = _FIRST_PAUSE
         while not self._closed:
             core.tell(ConnectionChanged("connecting"))
@@ -123,6 +124,4 @@ class Receiver:
             accepted = accept(
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
-            await core.keep(accepted.state)
-        for event in accepted.events:
-            core.tell(event)
+            await core.keep_and_tell(accepted.state, accepted.events)

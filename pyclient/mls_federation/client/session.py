@@ -32,7 +32,7 @@ from ..mls.tree_math import LeafIndex
 from . import forks
 from .account import new_key_package
 from .agreeing import renewal, support
-from .members import unchanged, verified_members
+from .members import not_in_group, unchanged, verified_members
 from .payload import new_payload_id, payload
 from .state import RETENTION, ClientState, GroupState, Intent, Outgoing, SentData
 
@@ -108,23 +108,23 @@ def _send_payload(
 def add_clients(
     provider: CryptoProvider, state: ClientState, group_id: bytes, bundles: Sequence[VerifiedBundle], now: int
 ) -> ClientState:
-    """Add all clients that `bundles` stand for, in one commit.
+    """Add all clients that `bundles` stand for and that are not in the group, in one commit.
 
     Raises:
-        StateError: code `already-member`.
+        StateError: code `already-member`: all are in the group.
         ValidationError: code `wrong-cipher-suite`: a bundle is not of the group's suite; or a rule of the engine.
     """
     known = state.group(group_id)
-    present = {who.identity for who in known.identities.values()}
-    for bundle in bundles:
-        if bundle.identity in present:
-            raise StateError(f"{bundle.identity} is in this group already", code="already-member")
+    missing = not_in_group(known, bundles)
+    if not missing:
+        raise StateError("all these clients are in this group already", code="already-member")
+    for bundle in missing:
         if bundle.chosen != known.group.cipher_suite:
             raise ValidationError(
                 f"the keys of {bundle.identity} are not for the group's cipher suite",
                 code="wrong-cipher-suite",
             )
-    intent = Intent(added=tuple(bundle.key_package for bundle in bundles))
+    intent = Intent(added=tuple(bundle.key_package for bundle in missing))
     return _commit(provider, state, known, intent, now)
 
 

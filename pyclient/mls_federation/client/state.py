@@ -11,6 +11,7 @@ from ..federation.identity import VerifiedIdentity
 from ..mls import Group, KeyPackage, OwnKeyPackage, Retention, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
+from .events import MessageReceived
 
 # Past epochs whose late application messages can be read. Between services that are away for a while, a sender may be
 # many commits behind those who receive from it; docs/adr/0011 has what it costs.
@@ -190,6 +191,8 @@ class ClientState:
             groups whose messages up to our removal we do not have yet.
         spent: KeyPackages that were used lately.
         departed: groups that a commit has removed us from, while another one may still take its place.
+        received: how many application messages there have been.
+        untold: those of which the application may not know: it was to be told of them when this state was stored.
     """
 
     account: Account
@@ -200,6 +203,8 @@ class ClientState:
     strays: tuple[bytes, ...] = field(default=(), repr=False)
     spent: tuple[SpentKeyPackage, ...] = field(default=(), repr=False)
     departed: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
+    received: int = 0
+    untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

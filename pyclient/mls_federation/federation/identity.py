@@ -2,11 +2,13 @@
 
 The inviter has seen a client's signed manifest; the other members see only the leaf. So every leaf carries, in an extension
 of its own, the client's identity credential, its domain, the federation versions it speaks, and the identity key's signature
-over all that together with the leaf's cipher suite and signature key.
+over all that together with the leaf's cipher suite and signature key. A device that another one admitted shows its admissions too,
+so that everybody sees that it belongs to the same person as the others of that name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..codec import Struct, Vec, opaque, uint16
@@ -16,7 +18,9 @@ from ..mls.credentials import BasicCredential as MLSBasicCredential
 from ..mls.extensions import Extension, ExtensionType, find_extension
 from ..mls.nodes import LeafNode, Lifetime
 from .binding import federation_sign_content, split_identity
-from .seed import BasicCredential, Credential, CredentialType
+from .credentials import basic_identity
+from .devices import DeviceEvent, verify_lineage
+from .seed import Credential
 
 # From the range for private use (RFC 9420 §17.3).
 FEDERATION_IDENTITY = ExtensionType(0xF4D1)
@@ -34,10 +38,11 @@ class FederationIdentity(Struct):
     domain: opaque
     versions: Vec[uint16]
     signature: opaque
+    lineage: Vec[DeviceEvent]
 
 
 class FederationIdentityTBS(Struct):
-    """What its signature covers, under the label "LeafIdentity"."""
+    """What its signature covers, under the label "LeafIdentity". The events of the lineage are signed themselves."""
 
     cipher_suite: CipherSuite
     signature_key: opaque
@@ -52,7 +57,8 @@ class VerifiedIdentity:
 
     Attributes:
         identity: `name@domain`.
-        identity_key: the public key that vouches.
+        identity_key: the public key that vouches; each device of an identity has its own.
+        root_key: that of the device that claimed the identity: the same for all devices of one person.
         scheme: of that key.
         domain: the domain whose delivery service serves it.
         versions: of the federation, that the client speaks.
@@ -60,30 +66,10 @@ class VerifiedIdentity:
 
     identity: str
     identity_key: bytes
+    root_key: bytes
     scheme: SignatureScheme
     domain: str
     versions: tuple[int, ...]
-
-
-def identity_credential(identity: str, scheme: SignatureScheme, public_key: bytes) -> Credential:
-    """The seed's basic credential of an identity key."""
-    return Credential(
-        credential_type=CredentialType.basic,
-        credential=BasicCredential(
-            identity=identity.encode("utf-8"), algorithm=scheme, public_key=public_key
-        ),
-    )
-
-
-def basic_identity(credential: Credential) -> BasicCredential:
-    """The basic credential in a `Credential`; x509 ones are decoded, but not accepted yet.
-
-    Raises:
-        ValidationError: code `unsupported-credential`.
-    """
-    if not isinstance(credential.credential, BasicCredential):
-        raise ValidationError("an identity credential that is not basic", code="unsupported-credential")
-    return credential.credential
 
 
 def identity_extension(
@@ -92,8 +78,13 @@ def identity_extension(
     identity_key: KeyPair,
     cipher_suite: CipherSuite,
     signature_key: bytes,
+    lineage: Sequence[DeviceEvent],
 ) -> Extension:
-    """The extension for a leaf of `cipher_suite` whose signature key is `signature_key`, signed by the identity key."""
+    """The extension for a leaf of `cipher_suite` whose signature key is `signature_key`, signed by the identity key.
+
+    Args:
+        lineage: the admissions that lead from the device that claimed the identity to this one.
+    """
     basic = basic_identity(credential)
     _, domain = split_identity(basic.identity)
     tbs = FederationIdentityTBS(
@@ -107,21 +98,33 @@ def identity_extension(
         basic.algorithm, identity_key.private_key, federation_sign_content(_LABEL, tbs.encode())
     )
     data = FederationIdentity(
-        credential=credential, domain=tbs.domain, versions=tbs.versions, signature=signature
+        credential=credential,
+        domain=tbs.domain,
+        versions=tbs.versions,
+        signature=signature,
+        lineage=tuple(lineage),
     )
     return Extension(extension_type=FEDERATION_IDENTITY, extension_data=data.encode())
 
 
 def verify_leaf_identity(
-    provider: CryptoProvider, cipher_suite: CipherSuite, leaf: LeafNode
+    provider: CryptoProvider,
+    cipher_suite: CipherSuite,
+    leaf: LeafNode,
+    verified_events: set[bytes] | None = None,
 ) -> VerifiedIdentity:
     """Who a leaf belongs to.
+
+    Args:
+        verified_events: as in `verify_lineage`, for whoever verifies many leaves.
 
     Raises:
         ValidationError: code `no-federation-identity`: it has no such extension, as leaves of clients that know only
             RFC 9420; `wrong-identity`: its parts contradict each other; `lifetime-too-long`; `bad-identity`;
-            `unsupported-credential`.
-        VerificationError: code `bad-leaf-identity`: the identity key did not sign this leaf.
+            `unsupported-credential`; `bad-lineage`, or another code of `verify_lineage`: the admissions that it shows do
+            not lead to it.
+        VerificationError: code `bad-leaf-identity`: the identity key did not sign this leaf; `bad-signature`: an admission
+            is not signed.
         DecodeError: the extension is malformed.
     """
     data = find_extension(leaf.extensions, FEDERATION_IDENTITY)
@@ -167,9 +170,13 @@ def verify_leaf_identity(
         raise VerificationError(
             f"{basic.identity.decode('utf-8')} did not sign this leaf", code="bad-leaf-identity"
         ) from None
+    root = verify_lineage(
+        provider, claimed.credential, claimed.lineage, set() if verified_events is None else verified_events
+    )
     return VerifiedIdentity(
         identity=basic.identity.decode("utf-8"),
         identity_key=basic.public_key,
+        root_key=basic_identity(root).public_key,
         scheme=basic.algorithm,
         domain=domain,
         versions=claimed.versions,

@@ -17,7 +17,8 @@ from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, cryp
 from ..errors import ValidationError, VerificationError
 from ..mls.key_package import KeyPackage, key_package_ref, verify_key_package
 from .binding import Boolean, KeyBundle, KeySet
-from .identity import VerifiedIdentity, basic_identity, verify_leaf_identity
+from .credentials import basic_identity
+from .identity import VerifiedIdentity, verify_leaf_identity
 from .seed import Credential, UserInitKey, UserInitKeyTBS, from_rfc9420, to_rfc9420
 
 _ID_LABEL = b"MLS Federation 1.0 UserInitKey"
@@ -38,6 +39,7 @@ class VerifiedBundle:
         identity: whose they are, `name@domain`.
         client_id: which client of that identity.
         identity_key: the public key that signed the manifest.
+        root_key: that of the device that claimed the identity, as the KeyPackage's leaf shows.
         scheme: of that key.
         user_init_key: the manifest.
         cipher_suites: all that the client supports, in the manifest's order.
@@ -50,6 +52,7 @@ class VerifiedBundle:
     identity: str
     client_id: bytes
     identity_key: bytes
+    root_key: bytes
     scheme: SignatureScheme
     user_init_key: UserInitKey
     cipher_suites: tuple[CipherSuite, ...]
@@ -162,12 +165,13 @@ def verify_bundle(
     package = KeyPackage.decode(bundle.key_package)
     if key_package_ref(crypto(provider, bundle.chosen), package) != bundle.refs[place]:
         raise _bad_manifest("the KeyPackage is not the one that it names")
-    _verify_package(provider, manifest, bundle.chosen, manifest.init_keys[place], package, now)
+    verified = _verify_package(provider, manifest, bundle.chosen, manifest.init_keys[place], package, now)
     basic = basic_identity(manifest.credential)
     return VerifiedBundle(
         identity=identity,
         client_id=bundle.client_id,
         identity_key=basic.public_key,
+        root_key=verified.root_key,
         scheme=basic.algorithm,
         user_init_key=manifest,
         cipher_suites=suites,

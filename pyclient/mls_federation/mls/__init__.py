@@ -27,6 +27,7 @@ from .joining import find_key_package, join
 from .key_package import KeyPackage, OwnKeyPackage, create_key_package, key_package_ref, verify_key_package
 from .padding import DEFAULT_PADDING, Padding, fixed_padding, no_padding, padding_to_multiples, padme
 from .public_group import Followed, PublicGroup, follow, observe
+from .public_state import decode_public_group, encode_public_group
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
 from .retention import DEFAULT_RETENTION, Retention, forget
@@ -70,8 +71,10 @@ __all__ = [
     "decode_group",
     "decode_key_package",
     "decode_message",
+    "decode_public_group",
     "encode_group",
     "encode_key_package",
+    "encode_public_group",
     "export_secret",
     "find_key_package",
     "fixed_padding",

@@ -25,7 +25,7 @@ from .framing import (
 from .group import ReceivedProposal, check_room
 from .group_context import GroupContext
 from .joining import verified_tree
-from .proposals import Proposal
+from .proposals import Proposal, ReInit
 from .ratchet_tree import RatchetTree
 from .senders import signature_key_for
 from .transcript import confirmed_by, interim_transcript_hash
@@ -56,11 +56,21 @@ class Followed:
     Attributes:
         added: leaves that came, a joiner's by external commit among them.
         removed: leaves that went.
+        updated: leaves that were renewed, the committer's among them if it was.
+        committer: whose commit it is, by the leaf in the new epoch; None if it is a proposal.
+        from_outside: whether the committer joined by it.
+        confirmation_tag: of the commit; empty if it is a proposal.
+        reinit: what the group is to begin anew as: no commit may follow (§12.4.2).
     """
 
     group: PublicGroup
     added: tuple[LeafIndex, ...] = ()
     removed: tuple[LeafIndex, ...] = ()
+    updated: tuple[LeafIndex, ...] = ()
+    committer: LeafIndex | None = None
+    from_outside: bool = False
+    confirmation_tag: bytes = b""
+    reinit: ReInit | None = None
 
 
 def follow(
@@ -152,7 +162,20 @@ def observe(
         tree=checked.applied.tree,
         interim_transcript_hash=interim_transcript_hash(crypto, confirmed, message.auth.confirmation_tag),
     )
-    added = tuple(index for index, _ in checked.applied.added)
-    if content.sender.index is None:
-        added = (*added, checked.committer)
-    return Followed(after, added, tuple(index for index, _ in checked.applied.removed))
+    applied, committer = checked.applied, checked.committer
+    added, updated = tuple(index for index, _ in applied.added), applied.updated
+    from_outside = content.sender.index is None
+    if from_outside:
+        added = (*added, committer)
+    elif checked.commit.path is not None:
+        updated = (*updated, committer)
+    return Followed(
+        after,
+        added,
+        tuple(index for index, _ in applied.removed),
+        updated,
+        committer,
+        from_outside,
+        message.auth.confirmation_tag,
+        applied.reinit,
+    )

@@ -214,7 +214,7 @@ def decode_group(provider: CryptoProvider, data: bytes) -> Group:
         UnsupportedError: code `unknown-state-version`: a later version made it; or its cipher suite is not known.
         DecodeError, ValidationError: it is no such state.
     """
-    version = _checked_version(data, "StoredGroup", _GROUP_VERSIONS)
+    version = checked_version(data, "StoredGroup", _GROUP_VERSIONS)
     stored = StoredGroupVersion1.decode(data) if version == 1 else StoredGroup.decode(data)
     tree = tree_of(stored.tree.nodes)
     check_unmerged_leaves(tree)
@@ -264,7 +264,7 @@ def decode_key_package(data: bytes) -> OwnKeyPackage:
         UnsupportedError: code `unknown-state-version`.
         DecodeError: it is no such state.
     """
-    _checked_version(data, "StoredKeyPackage", _KEY_PACKAGE_VERSIONS)
+    checked_version(data, "StoredKeyPackage", _KEY_PACKAGE_VERSIONS)
     stored = StoredKeyPackage.decode(data)
     package = stored.key_package
     return OwnKeyPackage(
@@ -275,7 +275,13 @@ def decode_key_package(data: bytes) -> OwnKeyPackage:
     )
 
 
-def _checked_version(data: bytes, struct: str, versions: Sequence[int]) -> int:
+def checked_version(data: bytes, struct: str, versions: Sequence[int]) -> int:
+    """The version that a stored state begins with.
+
+    Raises:
+        UnsupportedError: code `unknown-state-version`.
+        DecodeError: it has none.
+    """
     if len(data) < 2:
         raise DecodeError("the input ends too early", struct=struct, field="version", offset=0)
     version = int.from_bytes(data[:2], "big")

@@ -33,6 +33,7 @@ from mls_federation.errors import (
     ValidationError,
     VerificationError,
 )
+from mls_federation.federation import devices
 from mls_federation.federation.group_agreement import GROUP_AGREEMENT
 from mls_federation.federation.identity import identity_extension
 from mls_federation.mls import (
@@ -56,6 +57,7 @@ from mls_federation.mls import (
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
 from mls_federation.mls.tree_math import node_of
+from tests.support.devices import admission, another_device, claim_of
 from tests.support.network import NOW, Peer, deliver, enveloped, group_of, message_of, messages_for, of_type
 
 SUITE = CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
@@ -443,9 +445,8 @@ def test_keys_for_one_use_are_gone_after_it(alice: Peer, bob: Peer) -> None:
 
 
 def second_client(provider: CryptoProvider, first: Peer) -> Peer:
-    """Another client of an identity, with its key."""
-    account = dataclasses.replace(first.state.account, client_id=b"second client 16")
-    return Peer(provider, first.identity, account)
+    """Another client of an identity, with a key of its own, which the first has admitted."""
+    return Peer(provider, first.identity, another_device(provider, first.state.account))
 
 
 def test_what_fanout_brings_back_to_its_sender_is_passed_over(
@@ -660,6 +661,7 @@ def disguised(peer: Peer, group_id: bytes, account: Account) -> Group:
                 account.identity_key,
                 group.cipher_suite,
                 group.own_leaf_node.signature_key,
+                account.lineage,
             ),
         ),
     )
@@ -676,6 +678,58 @@ def test_a_member_keeps_its_identity_key(
     somebody = new_account(provider, "bob@b.example")
     message = committed(bob, disguised(bob, group_id, somebody))
     assert_refused(alice, message, "identity-changed", ValidationError)
+
+
+def test_a_member_stays_the_device_that_it_is(
+    provider: CryptoProvider, alice: Peer, bob: Peer, carol: Peer
+) -> None:
+    group_id = group_of(alice, bob, carol)
+    laptop = another_device(provider, bob.state.account)
+    message = committed(bob, disguised(bob, group_id, laptop))
+    assert_refused(alice, message, "identity-changed", ValidationError)
+
+
+def test_a_leaf_with_somebody_elses_lineage(
+    provider: CryptoProvider, alice: Peer, bob: Peer, carol: Peer
+) -> None:
+    """Bob says that carol has admitted him; and somebody under carol's name that they are her tablet."""
+    group_id = group_of(alice, bob, carol)
+    tablet = another_device(provider, carol.state.account)
+    borrowed = dataclasses.replace(bob.state.account, lineage=tablet.lineage)
+    message = committed(bob, disguised(bob, group_id, borrowed))
+    assert_refused(alice, message, "bad-lineage", ValidationError)
+
+    impostor = dataclasses.replace(new_account(provider, carol.identity), lineage=tablet.lineage)
+    package = new_key_package(provider, impostor, SUITE, NOW).key_package
+    message = committed(bob, bob.group(group_id).group, package)
+    assert_refused(alice, message, "bad-lineage", ValidationError)
+
+
+def test_whoever_joins_verifies_each_admission_once(
+    provider: CryptoProvider, alice: Peer, bob: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Devices that one device has admitted share the beginning of their lineage."""
+    laptop = second_client(provider, bob)
+    events = [claim_of(provider, bob.state.account), *laptop.state.account.lineage]
+    further = []
+    for _ in range(4):
+        new = new_account(provider, bob.identity)
+        event = admission(provider, events, new, laptop.state.account)
+        lineage = (*laptop.state.account.lineage, event)
+        further.append(Peer(provider, bob.identity, dataclasses.replace(new, lineage=lineage)))
+    group_id = alice.begin()
+    alice.add(group_id, bob, laptop, *further)
+    seen: list[devices.DeviceEvent] = []
+    verify_event = devices.verify_event
+
+    def counted(by: CryptoProvider, event: devices.DeviceEvent) -> None:
+        seen.append(event)
+        verify_event(by, event)
+
+    monkeypatch.setattr(devices, "verify_event", counted)
+    deliver(alice, bob)
+    assert len(bob.group(group_id).identities) == 7
+    assert len(seen) == len(set(seen)) == 5
 
 
 @pytest.mark.rule("5.3.1-07")
@@ -758,10 +812,10 @@ def test_an_added_leaf_that_another_key_vouches_for(
     assert_refused(bob, message, "bad-leaf-identity", VerificationError)
 
 
-def test_a_name_that_is_in_the_group_is_not_taken_by_another_key(
+def test_a_name_that_is_in_the_group_is_not_taken_by_a_key_that_it_did_not_admit(
     provider: CryptoProvider, alice: Peer, bob: Peer, carol: Peer
 ) -> None:
-    """Two members of one name with two keys: nobody could tell whose words are whose."""
+    """Two members of one name who are not the same person: nobody could tell whose words are whose."""
     group_id = group_of(alice, bob, carol)
     impostor = new_key_package(provider, new_account(provider, "carol@c.example"), SUITE, NOW)
     message = committed(alice, alice.group(group_id).group, impostor.key_package)
@@ -773,11 +827,31 @@ def test_nobody_is_added_under_a_name_that_is_in_the_group(
 ) -> None:
     group_id = group_of(alice, bob)
     before = alice.state
-    for again in (Peer(provider, "bob@b.example"), bob):
-        with pytest.raises(StateError) as caught:
-            alice.add(group_id, again)
-        assert caught.value.code == "already-member"
+    with pytest.raises(ValidationError) as caught:
+        alice.add(group_id, Peer(provider, "bob@b.example"))
+    assert caught.value.code == "identity-conflict"
     assert before == alice.state
+
+
+def test_devices_that_are_missing_are_added(provider: CryptoProvider, alice: Peer, bob: Peer) -> None:
+    """As when somebody gets a new device while they are in groups already."""
+    laptop, tablet = second_client(provider, bob), second_client(provider, alice)
+    group_id = group_of(alice, bob)
+    bob.add(group_id, bob, laptop)
+    deliver(bob, alice, laptop)
+    alice.add(group_id, tablet)
+    deliver(alice, bob, laptop, tablet)
+    for peer in (alice, bob, laptop, tablet):
+        names = [who.identity for _, who in sorted(peer.group(group_id).identities.items())]
+        assert names == ["alice@a.example", "bob@b.example", "bob@b.example", "alice@a.example"]
+        roots = {(who.identity, who.root_key) for who in peer.group(group_id).identities.values()}
+        assert len(roots) == 2
+
+    before = alice.state
+    with pytest.raises(StateError) as caught:
+        alice.add(group_id, bob, laptop)
+    assert caught.value.code == "already-member"
+    assert before == dataclasses.replace(alice.state, key_sets=before.key_sets)
 
 
 def test_two_clients_of_one_name_with_different_keys_are_not_added(

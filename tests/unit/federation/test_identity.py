@@ -16,13 +16,13 @@ from mls_federation.crypto import (
     generate_signature_key,
 )
 from mls_federation.errors import DecodeError, MLSError, ValidationError, VerificationError
+from mls_federation.federation.credentials import identity_credential
 from mls_federation.federation.identity import (
     FEDERATION_IDENTITY,
     LONGEST_LIFETIME,
     VERSION,
     FederationIdentity,
     FederationIdentityTBS,
-    identity_credential,
     identity_extension,
     verify_leaf_identity,
 )
@@ -31,6 +31,7 @@ from mls_federation.mls import credentials
 from mls_federation.mls.credentials import basic_credential
 from mls_federation.mls.extensions import Extension, ExtensionType
 from mls_federation.mls.nodes import LeafNode, Lifetime
+from tests.support.devices import another_device
 from tests.support.network import NOW
 
 BOB = "bob@b.example"
@@ -55,6 +56,35 @@ def claim_of(leaf: LeafNode) -> FederationIdentity:
 
 def with_claim(leaf: LeafNode, data: bytes) -> LeafNode:
     return replace(leaf, extensions=(Extension(extension_type=FEDERATION_IDENTITY, extension_data=data),))
+
+
+def test_the_leaf_of_a_device_that_was_admitted(provider: CryptoProvider, account: Account) -> None:
+    laptop = another_device(provider, account)
+    leaf = new_key_package(provider, laptop, SUITE, NOW).key_package.leaf_node
+    assert claim_of(leaf).lineage == laptop.lineage
+    for verified in (None, set[bytes](), {event.encode() for event in laptop.lineage}):
+        who = verify_leaf_identity(provider, SUITE, leaf, verified)
+        assert (who.identity, who.identity_key) == (BOB, laptop.identity_key.public_key)
+        assert who.root_key == account.identity_key.public_key
+        assert verified in (None, {event.encode() for event in laptop.lineage})
+
+
+def test_a_lineage_cannot_be_left_out_or_taken_elsewhere(
+    provider: CryptoProvider, account: Account, leaf: LeafNode
+) -> None:
+    laptop = another_device(provider, account)
+    admitted = new_key_package(provider, laptop, SUITE, NOW).key_package.leaf_node
+    (event,) = laptop.lineage
+    alone = with_claim(admitted, replace(claim_of(admitted), lineage=()).encode())
+    # It is then as one that claims the name for itself, and has another root than the others.
+    assert verify_leaf_identity(provider, SUITE, alone).root_key == laptop.identity_key.public_key
+
+    taken = with_claim(leaf, replace(claim_of(leaf), lineage=(event,)).encode())
+    assert refused(provider, taken) == (ValidationError, "bad-lineage")
+    for field in ("device_signature", "signature", "previous", "client_id"):
+        changed = replace(event, **{field: flipped(getattr(event, field))})
+        forged = with_claim(admitted, replace(claim_of(admitted), lineage=(changed,)).encode())
+        assert refused(provider, forged) == (VerificationError, "bad-signature")
 
 
 def flipped(octets: bytes) -> bytes:
@@ -83,6 +113,7 @@ def test_an_honest_leaf(provider: CryptoProvider, account: Account, leaf: LeafNo
 
     assert (who.identity, who.domain, who.versions) == (BOB, "b.example", (VERSION,))
     assert (account.identity_key.public_key, SignatureScheme.ed25519) == (who.identity_key, who.scheme)
+    assert who.root_key == who.identity_key
 
 
 def test_the_octets_that_are_signed(provider: CryptoProvider, account: Account, leaf: LeafNode) -> None:
@@ -190,6 +221,7 @@ def _claimed(
         domain=domain,
         versions=(VERSION,),
         signature=provider.sign(SignatureScheme.ed25519, key.private_key, content),
+        lineage=(),
     )
     return with_claim(leaf, claim.encode())
 
@@ -253,5 +285,5 @@ def test_what_vouches_is_shown_in_no_repr_with_its_private_half(account: Account
 def test_the_extension_is_made_only_for_identities(provider: CryptoProvider, account: Account) -> None:
     nobody = identity_credential("nobody", account.scheme, account.identity_key.public_key)
     with pytest.raises(ValidationError) as caught:
-        identity_extension(provider, nobody, account.identity_key, SUITE, b"\x00" * 32)
+        identity_extension(provider, nobody, account.identity_key, SUITE, b"\x00" * 32, ())
     assert caught.value.code == "bad-identity"

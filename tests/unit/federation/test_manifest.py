@@ -16,7 +16,7 @@ from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme, crypto
 from mls_federation.errors import DecodeError, MLSError, ValidationError, VerificationError
 from mls_federation.federation.binding import KeyBundle, KeySet
-from mls_federation.federation.identity import identity_credential
+from mls_federation.federation.credentials import identity_credential
 from mls_federation.federation.manifest import (
     VerifiedBundle,
     build_key_set,

@@ -4,19 +4,29 @@ import pytest
 
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, Crypto, crypto
-from mls_federation.errors import EpochError, UnsupportedError, ValidationError, VerificationError
+from mls_federation.errors import (
+    DecodeError,
+    EpochError,
+    UnsupportedError,
+    ValidationError,
+    VerificationError,
+)
 from mls_federation.mls import (
     OwnKeyPackage,
     PublicGroup,
     WireFormat,
     add,
     commit,
+    decode_public_group,
+    encode_public_group,
     follow,
     group_info,
     join_by_external_commit,
     observe,
     propose,
+    propose_update,
     receive,
+    reinit,
     remove,
 )
 from mls_federation.mls.nodes import ProtocolVersion
@@ -48,6 +58,10 @@ def test_it_reaches_what_the_members_reach(suite_1: Crypto) -> None:
         assert group.interim_transcript_hash == party.groups["ann"].interim_transcript_hash
         assert followed.added == pending.added
         assert followed.removed == tuple(leaf for leaf, _ in pending.removed)
+        assert followed.updated == (party.leaf(by),)
+        assert followed.committer == party.leaf(by)
+        assert followed.confirmation_tag == party.groups["ann"].confirmation_tag
+        assert not followed.from_outside
 
 
 def test_it_follows_proposals_and_external_commits(suite_1: Crypto) -> None:
@@ -63,8 +77,49 @@ def test_it_follows_proposals_and_external_commits(suite_1: Crypto) -> None:
     pending = join_by_external_commit(suite_1, info, party.client("dan").key_package(), now=NOW)
     party.deliver_commit("dan", pending)
     followed = observe(group, pending.message, now=NOW)
-    assert followed.added == pending.added
+    assert followed.added == pending.added == (followed.committer,)
+    assert followed.from_outside
+    assert followed.updated == ()
     assert followed.group.context == party.groups["ann"].context
+
+
+def test_it_tells_who_was_updated_and_what_the_group_begins_anew_as(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben")
+    group = follower(party)
+    sent = propose_update(party.groups["ben"], wire_format=PUBLIC)
+    group = observe(group, sent.message, now=NOW).group
+    party.groups["ben"] = sent.group
+    party.groups["ann"] = receive(party.groups["ann"], sent.message, now=NOW).group  # type: ignore[union-attr]
+    followed = observe(group, party.commit("ann", wire_format=PUBLIC).message, now=NOW)
+    assert followed.updated == (party.leaf("ben"), party.leaf("ann"))
+    assert followed.reinit is None
+    again = reinit(b"another", suite_1.suite.cipher_suite, ())
+    ended = party.commit("ann", [again], path=False, wire_format=PUBLIC)
+    followed = observe(followed.group, ended.message, now=NOW)
+    assert followed.reinit == again.proposal
+    assert followed.updated == ()
+
+
+def test_what_is_stored_of_a_followed_group_goes_on_where_it_stopped(suite_1: Crypto) -> None:
+    party = Party(suite_1, "ann", "ben", "cat")
+    group = follower(party)
+    for by in ("ann", "cat"):
+        sent = propose_update(party.groups["ben"], wire_format=PUBLIC)
+        group = decode_public_group(suite_1.provider, encode_public_group(group))
+        assert observe(group, sent.message, now=NOW).group.proposals
+        group = observe(group, party.commit(by, wire_format=PUBLIC).message, now=NOW).group
+        assert group.context == party.groups["ann"].context
+        assert decode_public_group(suite_1.provider, encode_public_group(group)).context == group.context
+
+
+def test_a_stored_group_that_cannot_be_read(suite_1: Crypto) -> None:
+    data = encode_public_group(follower(Party(suite_1, "ann", "ben")))
+    with pytest.raises(UnsupportedError) as refused:
+        decode_public_group(suite_1.provider, b"\0\2" + data[2:])
+    assert refused.value.code == "unknown-state-version"
+    for end in (0, 1, len(data) - 1):
+        with pytest.raises(DecodeError):
+            decode_public_group(suite_1.provider, data[:end])
 
 
 @pytest.mark.rule("12.2-03", "12.4-02")

@@ -1,0 +1,221 @@
+"""Inboxes: one for each client, filled in sequence and emptied by acknowledgement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from mls_federation.federation.binding import RecipientStatus
+
+from .accounts import clients, identities
+from .announcements import announce
+from .database import Prepared
+from .schema import metadata
+
+ARRIVED = "message-arrived"
+"""Channel: there is something new in the inbox of the client (its key in the store)."""
+OPENED = "inbox-opened"
+"""Channel: the client's inbox was opened anew, or is gone."""
+
+# A client without a row has an inbox that nothing has come into. `opening` is that of the latest connection.
+inboxes = Table(
+    "inboxes",
+    metadata,
+    Column("client", ForeignKey(clients.c.id), primary_key=True),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("acknowledged", BigInteger, nullable=False),
+    Column("opening", LargeBinary),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("message_id", LargeBinary, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("client", "sequence"),
+)
+
+# What each inbox has had, so that a sender who got no answer may send again.
+received = Table(
+    "received",
+    metadata,
+    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("client", "fingerprint"),
+    Index(None, "received_at"),
+)
+
+# How long an inbox remembers what it had. A sender that tries again does so within days.
+_MEMORY_SECONDS = 30 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class InboxState:
+    """Up to where an inbox was filled and acknowledged."""
+
+    last_sequence: int
+    acknowledged: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in an inbox."""
+
+    sequence: int
+    message_id: bytes
+    received_at: int
+    message: bytes
+
+
+_INBOXES_OF = Prepared(
+    select(clients.c.id, inboxes.c.last_sequence, inboxes.c.acknowledged, received.c.received_at)
+    .select_from(
+        identities.join(clients)
+        .outerjoin(inboxes)
+        .outerjoin(
+            received,
+            and_(received.c.client == clients.c.id, received.c.fingerprint == bindparam("fingerprint")),
+        )
+    )
+    .where(identities.c.identity == bindparam("identity"))
+)
+_PUT = Prepared(insert(messages).values({column: bindparam(column.name) for column in messages.c}))
+_COUNT = Prepared(
+    text(
+        "INSERT INTO inboxes (client, last_sequence, acknowledged) VALUES (:client, :sequence, 0)"
+        " ON CONFLICT (client) DO UPDATE SET last_sequence = excluded.last_sequence"
+    )
+)
+_REMEMBER = Prepared(
+    text(
+        "INSERT INTO received (client, fingerprint, received_at) VALUES (:client, :fingerprint, :received_at)"
+        " ON CONFLICT (client, fingerprint) DO UPDATE SET received_at = excluded.received_at"
+    )
+)
+
+
+def submit(
+    connection: Connection,
+    recipients: Sequence[bytes],
+    message_id: bytes,
+    message: bytes,
+    now: int,
+    capacity: int,
+) -> list[RecipientStatus]:
+    """Put a message into the inbox of every client of each recipient.
+
+    An inbox that ever had the same message under the same id does not get it again; one with `capacity`
+    messages gets none.
+    """
+    fingerprint = hashlib.sha256(message_id + message).digest()
+    statuses: dict[bytes, RecipientStatus] = {}
+    rows: list[dict[str, object]] = []
+    for recipient in dict.fromkeys(recipients):
+        found = _INBOXES_OF.run(connection, identity=recipient, fingerprint=fingerprint).all()
+        statuses[recipient] = RecipientStatus.accepted if found else RecipientStatus.unknown
+        for client, last_sequence, acknowledged, had_at in found:
+            if had_at is not None and had_at >= now - _MEMORY_SECONDS:
+                continue
+            # Sequences have no gaps and an acknowledgement deletes from the front: the difference is the number of messages.
+            if (last_sequence or 0) - (acknowledged or 0) >= capacity:
+                statuses[recipient] = RecipientStatus.inbox_full
+                continue
+            rows.append(
+                {
+                    "client": client,
+                    "sequence": (last_sequence or 0) + 1,
+                    "message_id": message_id,
+                    "received_at": now,
+                    "message": message,
+                    "fingerprint": fingerprint,
+                }
+            )
+            announce(connection, ARRIVED, str(client))
+    if rows:
+        for statement in (_PUT, _COUNT, _REMEMBER):
+            statement.run_for_each(connection, rows)
+    return [statuses[recipient] for recipient in recipients]
+
+
+def open_inbox(connection: Connection, client: int, opening: bytes, now: int) -> InboxState:
+    """Open a client's inbox in place of whoever has it open; returns where it stands.
+
+    Args:
+        opening: 16 random octets, by which `is_open` knows this opening.
+    """
+    # Here, because it is seldom enough: nobody has to wait for it who submits.
+    connection.execute(delete(received).where(received.c.received_at < now - _MEMORY_SECONDS))
+    announce(connection, OPENED, str(client))
+    row = connection.execute(
+        select(inboxes.c.last_sequence, inboxes.c.acknowledged).where(inboxes.c.client == client)
+    ).one_or_none()
+    if row is None:
+        connection.execute(
+            insert(inboxes).values(client=client, last_sequence=0, acknowledged=0, opening=opening)
+        )
+        return InboxState(0, 0)
+    connection.execute(update(inboxes).where(inboxes.c.client == client).values(opening=opening))
+    return InboxState(*row)
+
+
+def is_open(connection: Connection, client: int, opening: bytes) -> bool:
+    """Whether a client's inbox is there and was not opened again since."""
+    latest = connection.scalar(select(inboxes.c.opening).where(inboxes.c.client == client))
+    return latest == opening
+
+
+def read_inbox(connection: Connection, client: int, after: int, max_octets: int) -> list[Message]:
+    """Messages with a sequence above `after`, in order: at least one if there is one, then up to `max_octets`."""
+    query = (
+        select(messages.c.sequence, messages.c.message_id, messages.c.received_at, messages.c.message)
+        .where(messages.c.client == client, messages.c.sequence > after)
+        .order_by(messages.c.sequence)
+    )
+    found: list[Message] = []
+    octets = 0
+    with connection.execute(query) as rows:
+        for row in rows:
+            found.append(Message(*row))
+            octets += len(found[-1].message)
+            if octets >= max_octets:
+                break
+    return found
+
+
+def acknowledge(connection: Connection, client: int, cursor: int) -> None:
+    """Forget the client's messages up to and with `cursor`."""
+    connection.execute(delete(messages).where(messages.c.client == client, messages.c.sequence <= cursor))
+    connection.execute(
+        update(inboxes)
+        .where(inboxes.c.client == client, inboxes.c.acknowledged < cursor)
+        .values(acknowledged=cursor)
+    )
+
+
+def waiting(connection: Connection) -> int:
+    """How many messages all inboxes have."""
+    return int(connection.scalar(select(func.count()).select_from(messages)) or 0)
