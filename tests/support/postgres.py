@@ -79,7 +79,7 @@ class Server:
         tables = self.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=database
         )
-        names = [name for (name,) in tables if name != "alembic_version"]
+        names = [name for (name,) in tables if not name.endswith("_version")]
         deletions = [f"DELETE FROM {name};" for name in names]  # noqa: S608 - the names are our own tables'
         # Rows of one table refer to those of another; this lets them go in any order.
         self.execute("".join(["SET session_replication_role = replica;", *deletions]), database=database)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from .database import StoreError
+from .errors import StoreError
 from .schema import Key, metadata
 
 # One row.
