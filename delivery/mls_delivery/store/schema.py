@@ -39,7 +39,8 @@ class Prepared:
 
     def run_for_each(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
         """Run it for each of some rows, at least one."""
-        connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+        # Drivers make more of a list with one row than it needs.
+        connection.exec_driver_sql(self._text(connection.dialect), rows[0] if len(rows) == 1 else list(rows))
 
     def _text(self, dialect: Dialect) -> str:
         text = self._texts.get(dialect.name)
