@@ -120,9 +120,7 @@ def waiting(somebody: Person) -> int:
 def messages(somebody: Person, after: int = 0) -> list[bytes]:
     """Those that came and nobody has looked at yet; only those with a number above `after`, as an application has it."""
     return [
-        event.data
-        for event in somebody.events
-        if isinstance(event, MessageReceived) and event.number > after
+        event.data for event in somebody.events if isinstance(event, MessageReceived) and event.number > after
     ]
 
 
@@ -320,5 +318,5 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.told(MessageReceived, data=b"hello")
         await bob.client.register()
         assert [bob.identity] == [
-            bundle.identity for bundle in await alice.client.fetch_key_bundles(bob.identity)
+            bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]
