@@ -8,8 +8,10 @@ from .events import (
     EpochChanged,
     Event,
     GroupJoined,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
@@ -30,9 +32,11 @@ __all__ = [
     "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
+    "LogFault",
     "MemberDetails",
     "MessageReceived",
     "MessageRefused",
+    "OwnDevicesChanged",
     "Ports",
     "RemovedFromGroup",
     "Response",
