@@ -78,6 +78,7 @@ class Rates:
     messages_by_source: Buckets
     sessions_by_source: Buckets
     key_sets_by_identity: Buckets
+    messages_by_identity: Buckets
 
 
 def rates(limits: Limits) -> Rates:
@@ -87,4 +88,5 @@ def rates(limits: Limits) -> Rates:
         messages_by_source=Buckets(limits.messages_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
         key_sets_by_identity=Buckets(limits.key_sets_per_minute),
+        messages_by_identity=Buckets(limits.inbox_messages_per_minute),
     )

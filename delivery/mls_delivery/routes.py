@@ -142,20 +142,24 @@ async def submit_message(request: Request) -> Response:
     _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
-    statuses = await service.store.write(
-        messages.submit,
-        asked.recipients,
-        asked.message_id,
-        asked.message,
-        service.clock(),
-        service.limits.inbox_messages,
+    now = service.clock()
+    # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
+    flooded = {
+        recipient for recipient in asked.recipients if service.rates.messages_by_identity.take(recipient, now)
+    }
+    recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
+    submitted = await service.store.write(
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
     )
-    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
+    service.metrics.messages_accepted.inc(submitted.inboxes)
+    statuses = dict(zip(recipients, submitted.statuses, strict=True))
     return _reply(
         SubmitResponse(
             results=tuple(
-                RecipientResult(identity=recipient, status=status)
-                for recipient, status in zip(asked.recipients, statuses, strict=True)
+                RecipientResult(
+                    identity=recipient, status=statuses.get(recipient, RecipientStatus.inbox_full)
+                )
+                for recipient in asked.recipients
             )
         )
     )

@@ -37,6 +37,7 @@ from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 from .refusals import Refused, malformed
 from .store.accounts import Client
 from .store.key_sets import NewKeySet, Taken, TakenKeySet
+from .store.messages import Room
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Limits:
     """Recipients of one message."""
     inbox_messages: int = 10_000
     """Messages that wait for one client."""
+    inbox_octets: int = 1 << 26
+    """Octets of messages that wait for one client."""
+    message_seconds: int = 30 * 24 * 3600
+    """Seconds for which a message waits."""
     key_sets: int = 100
     """Key sets that wait for one client, besides the last resort."""
     key_count_low: int = 5
@@ -75,6 +80,8 @@ class Limits:
     """Requests for challenges and sessions from one source."""
     key_sets_per_minute: int = 20
     """Requests that are answered with keys for one use, of one identity."""
+    inbox_messages_per_minute: int = 6000
+    """Messages for one identity."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000
@@ -288,6 +295,11 @@ def _refs(provider: CryptoProvider, key_set: KeySet) -> tuple[bytes, ...]:
         crypto(provider, to_rfc9420(suite)).ref_hash("MLS 1.0 KeyPackage Reference", key_package)
         for suite, key_package in zip(suites, key_set.key_packages, strict=True)
     )
+
+
+def room(limits: Limits) -> Room:
+    """What an inbox may hold."""
+    return Room(limits.inbox_messages, limits.inbox_octets)
 
 
 def check_submission(request: SubmitRequest, limits: Limits) -> None:
