@@ -12,10 +12,13 @@ from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
 from .service import Limits
+from .sign_in import SignIn, sign_in
 from .store import Store, accounts
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
+    "devices": "/v1/devices",
+    "history": "/v1/history",
     "sessions": "/v1/sessions",
     "key_sets": "/v1/key-sets",
     "bundles": "/v1/bundles",
@@ -37,6 +40,7 @@ class DeliveryService:
         signing_key: its private signing key. Secret.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        sign_in: says who may claim an identity.
     """
 
     domain: str
@@ -48,6 +52,7 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    sign_in: SignIn
 
 
 async def delivery_service(
@@ -58,8 +63,12 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
+
+    Args:
+        sign_in_url: who is asked whether somebody may have an identity; without it, whoever asks first gets it.
 
     Raises:
         StoreError: the store is that of another domain.
@@ -75,6 +84,7 @@ async def delivery_service(
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        sign_in=sign_in(sign_in_url),
     )
 
 
