@@ -15,9 +15,11 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import device_routes, log_routes, problems, routes
+from . import device_routes, group_routes, log_routes, problems, routes
+from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
+from .observing import Observed
 
 _PREFLIGHT_SECONDS = 3600
 
@@ -42,6 +44,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
             *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
+            *group_routes.ROUTES,
         ],
         exception_handlers={
             RemoteError: problems.on_remote_error,
@@ -55,9 +58,10 @@ def application(service: DeliveryService) -> ASGIApp:
     app.state.service = service
     # Outermost, so that a page can read every answer, that to a failure too.
     return CORSMiddleware(
-        app,
+        Observed(Admitted(app, service), service.metrics),
         allow_origins=service.allowed_origins,
         allow_methods=("GET", "POST", "PUT"),
         allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After",),
         max_age=_PREFLIGHT_SECONDS,
     )

@@ -11,6 +11,11 @@ from starlette.requests import HTTPConnection
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .config import Federation, Network
+from .connections import Connections
+from .group_cache import Groups
+from .metrics import Metrics
+from .rates import Rates, rates
 from .service import Limits
 from .sign_in import SignIn, sign_in
 from .store import Store, accounts
@@ -27,6 +32,10 @@ ENDPOINTS: Mapping[str, str] = {
     "tree_head": "/v1/tree-head",
     "consistency": "/v1/consistency",
     "log_entries": "/v1/log-entries",
+    "groups": "/v1/groups",
+    "commits": "/v1/commits",
+    "missed": "/v1/missed",
+    "group_info": "/v1/group-info",
 }
 
 
@@ -38,9 +47,12 @@ class DeliveryService:
         domain: whose identities it serves.
         public_key: that of its signing key.
         signing_key: its private signing key. Secret.
+        groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
         sign_in: says who may claim an identity.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
     """
 
     domain: str
@@ -49,10 +61,16 @@ class DeliveryService:
     provider: CryptoProvider
     store: Store
     challenges: Challenges
+    groups: Groups
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
     sign_in: SignIn
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -63,6 +81,8 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
+    federation: Federation | None = None,
     sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
@@ -81,10 +101,16 @@ async def delivery_service(
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        groups=Groups(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
         sign_in=sign_in(sign_in_url),
+        trusted_proxies=trusted_proxies,
+        federation=federation or Federation(),
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 

@@ -60,6 +60,26 @@ class Limits:
     """Seconds for which a session is good."""
     hello_seconds: int = 10
     """Seconds from opening an inbox to its hello."""
+    connections: int = 10_000
+    """Inboxes and requests at the same time; 0, here and below, for no limit."""
+    connections_source: int = 500
+    """Inboxes and requests at the same time from one source."""
+    bundles_per_minute: int = 120
+    """Requests for keys from one source."""
+    messages_per_minute: int = 6000
+    """Requests to deliver a message from one source."""
+    sessions_per_minute: int = 240
+    """Requests for challenges and sessions from one source."""
+    groups: int = 1000
+    """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_commits: int = 1000
+    """Commits of one group that are kept for members that were away."""
+    group_commit_octets: int = 16 << 20
+    """Octets of those."""
+    group_commit_seconds: int = 30 * 24 * 3600
+    """Seconds for which they are kept."""
+    clock_seconds: int = 300
+    """Seconds by which the clock of who signs a request may differ."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:

@@ -417,9 +417,11 @@ class Inbox:
 
 
 @contextlib.contextmanager
-def open_inbox(service: Running, token_secret: bytes, cursor: int = 0) -> Iterator[Inbox]:
+def open_inbox(
+    service: Running, token_secret: bytes, cursor: int = 0, headers: dict[str, str] | None = None
+) -> Iterator[Inbox]:
     """An inbox, after the hello."""
-    with websocket(service) as connection:
+    with websocket(service, headers=headers) as connection:
         connection.send(binding.InboxHello(token_secret=token_secret, cursor=cursor).encode())
         yield Inbox(connection)
 
@@ -433,9 +435,16 @@ def until_acknowledged(device: Device) -> int:
     raise AssertionError("nothing was acknowledged")
 
 
-def websocket(service: Running, *, origin: str | None = None) -> ClientConnection:
+def websocket(
+    service: Running, *, origin: str | None = None, headers: dict[str, str] | None = None
+) -> ClientConnection:
     """A WebSocket to the inbox end point, before the hello."""
-    return connect(service.inbox_url, proxy=None, origin=None if origin is None else Origin(origin))
+    return connect(
+        service.inbox_url,
+        proxy=None,
+        origin=None if origin is None else Origin(origin),
+        additional_headers=headers,
+    )
 
 
 def checked(response: httpx.Response) -> bytes:

@@ -150,7 +150,16 @@ def description(**changed: object) -> dict[str, object]:
         "signing_key": "A" * 43,
         "endpoints": {
             name: f"/v1/{name}"
-            for name in ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
+            for name in (
+                "challenge",
+                "devices",
+                "history",
+                "sessions",
+                "key_sets",
+                "bundles",
+                "messages",
+                "inbox",
+            )
         },
         "limits": {},
         **changed,

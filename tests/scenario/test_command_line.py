@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -387,3 +388,36 @@ async def test_a_member_whose_service_is_not_known(addresses: Addresses) -> None
         await alice.shows(r"! unknown-domain: .*c\.example.*")
         await alice.shows(rf"! {carol.identity}: pending")
         assert (await bob.told(MessageReceived)).data == b"hello both"
+
+
+# -- chat --state
+
+
+async def test_a_chat_goes_on_where_it_ended(addresses: Addresses, tmp_path: Path) -> None:
+    identity = unique("carol", "c.example")
+    options = [*service_options(addresses), "--state", str(tmp_path / "carol.state")]
+    async with person(unique("alice", "a.example"), addresses.by_domain) as alice:
+        async with chat(identity, options) as carol:
+            await carol.type(f"/invite {alice.identity}")
+            group_id = (await alice.told(GroupJoined)).group_id
+            await carol.shows(r"\*   .* \(you\)")
+            await carol.type("/quit")
+            assert await carol.end() == (0, "")
+        await alice.client.send(group_id, b"while you were away")
+        async with chat(identity, options) as carol:
+            await carol.shows(rf"{re.escape(alice.identity)}: while you were away")
+            assert any(line.startswith(f"* group {group_id.hex()} epoch 1 ") for line in carol.screen)
+            await carol.type("I am back")
+            await alice.told(MessageReceived, data=b"I am back", sender=identity)
+
+
+async def test_a_state_is_for_one_process_and_one_identity(addresses: Addresses, tmp_path: Path) -> None:
+    identity = unique("carol", "c.example")
+    options = [*service_options(addresses), "--state", str(tmp_path / "carol.state")]
+    async with chat(identity, options):
+        code, output, errors = await run("chat", identity, *options)
+        assert (code, output) == (1, "")
+        assert errors.startswith("in-use: ")
+    code, output, errors = await run("chat", "dora@c.example", *options)
+    assert (code, output) == (1, "")
+    assert errors.startswith(f"other-identity: the file has the state of {identity}")

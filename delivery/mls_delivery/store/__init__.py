@@ -5,6 +5,7 @@
     key_sets    published keys, each handed out once
     messages    inboxes
     log         the append-only log of device events
+    groups      groups whose commits are ordered here
 
 **A topic** is a module here with its tables (`Table("…", metadata, …)`, `metadata` of `schema.py`) and plain synchronous
 functions whose first argument is a SQLAlchemy `Connection`. It owns the dataclasses that these take and give. It is
@@ -36,7 +37,7 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, devices, key_sets, log, messages
+from . import accounts, devices, groups, key_sets, log, messages
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
@@ -47,6 +48,7 @@ __all__ = [
     "accounts",
     "announce",
     "devices",
+    "groups",
     "key_sets",
     "log",
     "messages",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -42,7 +43,7 @@ def reading_engine(address: URL) -> Engine:
 
 def _sqlite(address: URL, begin: str) -> Engine:
     # Parameters are ciphertexts and hashes at best; error messages, which get logged, go without them.
-    engine = create_engine(address, hide_parameters=True)
+    engine = create_engine(address, hide_parameters=True, paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -56,6 +57,32 @@ def _sqlite(address: URL, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+class Prepared:
+    """A statement that is run for every message. To put it together each time takes longer than to run it.
+
+    Args:
+        statement: each value that it needs is a `bindparam` of its own name.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._texts: dict[str, str] = {}
+
+    def run(self, connection: Connection, **values: object) -> CursorResult[*tuple[Any, ...]]:
+        """Run it once."""
+        return connection.exec_driver_sql(self._text(connection.dialect), values)
+
+    def run_for_each(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+        """Run it for each of some rows, at least one."""
+        connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+
+    def _text(self, dialect: Dialect) -> str:
+        text = self._texts.get(dialect.name)
+        if text is None:
+            text = self._texts[dialect.name] = str(self._statement.compile(dialect=dialect))
+        return text
 
 
 def cause(fault: SQLAlchemyError) -> str:

@@ -15,9 +15,13 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
+    and_,
+    bindparam,
     delete,
+    func,
     insert,
     select,
+    text,
     update,
 )
 
@@ -25,6 +29,7 @@ from mls_federation.federation.binding import RecipientStatus
 
 from .accounts import check_active, clients, identities
 from .announcements import announce
+from .database import Prepared
 from .schema import metadata
 
 ARRIVED = "message-arrived"
@@ -86,6 +91,33 @@ class Message:
     message: bytes
 
 
+_INBOXES_OF = Prepared(
+    select(clients.c.id, inboxes.c.last_sequence, inboxes.c.acknowledged, received.c.received_at)
+    .select_from(
+        identities.join(clients)
+        .outerjoin(inboxes)
+        .outerjoin(
+            received,
+            and_(received.c.client == clients.c.id, received.c.fingerprint == bindparam("fingerprint")),
+        )
+    )
+    .where(identities.c.identity == bindparam("identity"))
+)
+_PUT = Prepared(insert(messages).values({column: bindparam(column.name) for column in messages.c}))
+_COUNT = Prepared(
+    text(
+        "INSERT INTO inboxes (client, last_sequence, acknowledged) VALUES (:client, :sequence, 0)"
+        " ON CONFLICT (client) DO UPDATE SET last_sequence = excluded.last_sequence"
+    )
+)
+_REMEMBER = Prepared(
+    text(
+        "INSERT INTO received (client, fingerprint, received_at) VALUES (:client, :fingerprint, :received_at)"
+        " ON CONFLICT (client, fingerprint) DO UPDATE SET received_at = excluded.received_at"
+    )
+)
+
+
 def submit(
     connection: Connection,
     recipients: Sequence[bytes],
@@ -99,51 +131,34 @@ def submit(
     An inbox that ever had the same message under the same id does not get it again; one with `capacity`
     messages gets none.
     """
-    return [_submit(connection, recipient, message_id, message, now, capacity) for recipient in recipients]
-
-
-def _submit(
-    connection: Connection, recipient: bytes, message_id: bytes, message: bytes, now: int, capacity: int
-) -> RecipientStatus:
-    found = connection.execute(
-        select(clients.c.id, inboxes.c.last_sequence, inboxes.c.acknowledged)
-        .select_from(clients.join(identities).outerjoin(inboxes))
-        .where(identities.c.identity == recipient)
-    ).all()
-    if not found:
-        return RecipientStatus.unknown
     fingerprint = hashlib.sha256(message_id + message).digest()
-    status = RecipientStatus.accepted
-    for client, last_sequence, acknowledged in found:
-        if _had(connection, client, fingerprint, now):
-            continue
-        if last_sequence is None:
-            last_sequence = acknowledged = 0
-            connection.execute(insert(inboxes).values(client=client, last_sequence=0, acknowledged=0))
-        # Sequences have no gaps and an acknowledgement deletes from the front, so this is the number of messages.
-        if last_sequence - acknowledged >= capacity:
-            status = RecipientStatus.inbox_full
-            continue
-        sequence = last_sequence + 1
-        connection.execute(
-            insert(messages).values(
-                client=client, sequence=sequence, message_id=message_id, received_at=now, message=message
+    statuses: dict[bytes, RecipientStatus] = {}
+    rows: list[dict[str, object]] = []
+    for recipient in dict.fromkeys(recipients):
+        found = _INBOXES_OF.run(connection, identity=recipient, fingerprint=fingerprint).all()
+        statuses[recipient] = RecipientStatus.accepted if found else RecipientStatus.unknown
+        for client, last_sequence, acknowledged, had_at in found:
+            if had_at is not None and had_at >= now - _MEMORY_SECONDS:
+                continue
+            # Sequences have no gaps and an acknowledgement deletes from the front: the difference is the number of messages.
+            if (last_sequence or 0) - (acknowledged or 0) >= capacity:
+                statuses[recipient] = RecipientStatus.inbox_full
+                continue
+            rows.append(
+                {
+                    "client": client,
+                    "sequence": (last_sequence or 0) + 1,
+                    "message_id": message_id,
+                    "received_at": now,
+                    "message": message,
+                    "fingerprint": fingerprint,
+                }
             )
-        )
-        connection.execute(insert(received).values(client=client, fingerprint=fingerprint, received_at=now))
-        connection.execute(update(inboxes).where(inboxes.c.client == client).values(last_sequence=sequence))
-        announce(connection, ARRIVED, str(client))
-    return status
-
-
-def _had(connection: Connection, client: int, fingerprint: bytes, now: int) -> bool:
-    """Whether an inbox has had a message within its memory; one that it had before that is forgotten."""
-    this = (received.c.client == client, received.c.fingerprint == fingerprint)
-    last = connection.scalar(select(received.c.received_at).where(*this))
-    if last is not None and last < now - _MEMORY_SECONDS:
-        connection.execute(delete(received).where(*this))
-        return False
-    return last is not None
+            announce(connection, ARRIVED, str(client))
+    if rows:
+        for statement in (_PUT, _COUNT, _REMEMBER):
+            statement.run_for_each(connection, rows)
+    return [statuses[recipient] for recipient in recipients]
 
 
 def open_inbox(connection: Connection, client: int, opening: bytes, now: int) -> InboxState:
@@ -203,3 +218,8 @@ def acknowledge(connection: Connection, client: int, cursor: int) -> None:
         .where(inboxes.c.client == client, inboxes.c.acknowledged < cursor)
         .values(acknowledged=cursor)
     )
+
+
+def waiting(connection: Connection) -> int:
+    """How many messages all inboxes have."""
+    return int(connection.scalar(select(func.count()).select_from(messages)) or 0)

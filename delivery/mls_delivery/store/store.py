@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import database
-from .announcements import Listeners, made_in
+from .announcements import Listeners
 from .database import StoreError
 from .schema import metadata
+from .writing import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,11 +57,11 @@ class Store:
     """A database of the service. See the package for how it is used."""
 
     def __init__(self, writer: Engine, reader: Engine) -> None:
-        self._writer = writer
-        self._reader = reader
-        self._write_thread = ThreadPoolExecutor(1, "store-writer")
-        self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
+        self._write_engine = writer
+        self._read_engine = reader
         self._listeners = Listeners()
+        self._writer = Writer(writer, lambda _connection, _made: None, self._listeners.tell)
+        self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
 
     async def write(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -71,16 +72,7 @@ class Store:
             Exception: whatever the work raised; nothing was changed.
         """
 
-        def transaction() -> T:
-            with self._writer.connect() as connection:
-                made = made_in(connection)
-                made.clear()
-                with connection.begin():
-                    result = work(connection, *args, **kwargs)
-                self._listeners.tell(made)
-            return result
-
-        return await asyncio.get_running_loop().run_in_executor(self._write_thread, transaction)
+        return await self._writer.write(lambda connection: work(connection, *args, **kwargs))
 
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -88,7 +80,7 @@ class Store:
         """Run `work(connection, …)` in a transaction that only reads."""
 
         def transaction() -> T:
-            with self._reader.begin() as connection:
+            with self._read_engine.begin() as connection:
                 return work(connection, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, transaction)
@@ -101,9 +93,9 @@ class Store:
         """Release files and threads; calls in progress are finished first."""
 
         def finish() -> None:
-            self._write_thread.shutdown()
+            self._writer.close()
             self._read_threads.shutdown()
-            self._reader.dispose()
-            self._writer.dispose()
+            self._read_engine.dispose()
+            self._write_engine.dispose()
 
         await asyncio.to_thread(finish)

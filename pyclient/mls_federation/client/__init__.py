@@ -9,8 +9,10 @@ from .events import (
     EpochChanged,
     Event,
     GroupJoined,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
@@ -31,9 +33,11 @@ __all__ = [
     "Event",
     "GroupDetails",
     "GroupJoined",
+    "LogFault",
     "MemberDetails",
     "MessageReceived",
     "MessageRefused",
+    "OwnDevicesChanged",
     "Ports",
     "RemovedFromGroup",
     "Response",

@@ -127,17 +127,18 @@ class Client:
         """
         return await devices.list_devices(self._core)
 
-    async def revoke_device(self, client_id: bytes) -> None:
+    async def revoke_device(self, client_id: bytes) -> tuple[bytes, ...]:
         """Revoke a device of ours: it can speak for us no more, and gets no more messages. It may be this one.
 
-        It stays a member of groups until somebody removes it: see `remove_device`.
+        Returns:
+            The groups of ours that it is still a member of, until somebody removes it: see `remove_device`.
 
         Raises:
             StateError: code `not-a-device`: there is no such device, or this one was revoked.
             ServiceError: code `last-device` among others.
             TransportError: code `unreachable`.
         """
-        await devices.revoke(self._core, client_id)
+        return await devices.revoke(self._core, client_id)
 
     async def fetch_key_bundles(
         self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
@@ -197,6 +198,8 @@ class Client:
         """
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
+        if any(who.identity == identity for who in known.identities.values()):
+            await devices.check_missing(self._core, known, identity)
         fetched = self._bundles.pop(identity, ())
         if not fetched or any(bundle.chosen != suite for bundle in fetched):
             fetched = await self.fetch_key_bundles(identity, [suite])
@@ -217,6 +220,23 @@ class Client:
         return await self._command(
             lambda state: session.remove_identity(
                 self._core.ports.provider, state, group_id, identity, self._core.ports.now()
+            ),
+            group_id,
+        )
+
+    async def remove_device(self, group_id: bytes, identity: str, client_id: bytes) -> Sent:
+        """Remove one device of an identity, such as one that was revoked.
+
+        Raises:
+            StateError: code `no-such-group`, `unknown-domain`; `not-a-device`: the identity never had it; `not-a-member`,
+                `cannot-remove-self`.
+            ServiceError, TransportError, ValidationError, VerificationError: the identity's devices are not to be had, or not
+                proven.
+        """
+        identity_key = await devices.identity_key_of(self._core, identity, client_id)
+        return await self._command(
+            lambda state: session.remove_device(
+                self._core.ports.provider, state, group_id, identity, identity_key, self._core.ports.now()
             ),
             group_id,
         )

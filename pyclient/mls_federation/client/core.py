@@ -5,12 +5,13 @@ Every change of state is stored before anything that depends on it leaves the cl
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ..errors import ServiceError, StateError
 from .delivery_service import DeliveryService, open_session
-from .events import Event
+from .events import Event, MessageReceived
 from .ports import Ports
 from .state import ClientState
 
@@ -48,6 +49,34 @@ class Core:
         """
         await self.ports.storage.save(after)
         self.state = after
+
+    async def keep_and_tell(self, after: ClientState, events: Sequence[Event]) -> None:
+        """Store a state, then tell what has happened. To be called with `changing` held.
+
+        Messages are stored with the state until they were told: nothing else would bring them again.
+
+        Raises:
+            StorageError: the state could not be stored; nothing has changed, and nothing was told.
+        """
+        received, numbered = after.received, []
+        for event in events:
+            if isinstance(event, MessageReceived):
+                received += 1
+                event = replace(event, number=received)
+            numbered.append(event)
+        untold = tuple(event for event in numbered if isinstance(event, MessageReceived))
+        await self.keep(replace(after, received=received, untold=untold))
+        for event in numbered:
+            self.tell(event)
+        # The next state that is stored says so, too.
+        self.state = replace(self.state, untold=())
+
+    async def tell_untold(self) -> None:
+        """Tell what the application may not have been told when the client ended."""
+        async with self.changing:
+            for event in self.state.untold:
+                self.tell(event)
+            self.state = replace(self.state, untold=())
 
     def service(self, domain: str) -> DeliveryService:
         """The delivery service of a domain.

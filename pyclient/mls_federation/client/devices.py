@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..errors import ServiceError, StateError, ValidationError
+from ..federation.binding import domain_of
 from ..federation.credentials import basic_identity
 from ..federation.devices import (
     DeviceEvent,
@@ -21,6 +22,8 @@ from ..federation.devices import (
 from ..federation.log import IdentityHistory, verify_history
 from .core import Core
 from .delivery_service import add_device_event, fetch_history
+from .members import leaves_of
+from .state import GroupState
 
 # How often an event is made anew because another device's came first.
 _ATTEMPTS = 8
@@ -100,10 +103,47 @@ async def fetch_own_devices(core: Core) -> Devices:
     """The chain of our identity, verified.
 
     Raises:
+        ServiceError, TransportError, ValidationError, VerificationError: as `fetch_devices`.
+    """
+    return await fetch_devices(core, core.state.account.identity)
+
+
+async def fetch_devices(core: Core, identity: str) -> Devices:
+    """The chain of an identity, verified.
+
+    Raises:
+        StateError: code `unknown-domain`.
         ServiceError, TransportError, ValidationError, VerificationError: as `fetch_history` and `verify_history`.
     """
-    identity = core.state.account.identity
-    return _verified(core, await fetch_history(core.ports.transport, core.own_service, identity))
+    service = core.service(domain_of(identity))
+    return _verified(core, identity, await fetch_history(core.ports.transport, service, identity))
+
+
+async def identity_key_of(core: Core, identity: str, client_id: bytes) -> bytes:
+    """The identity key that a device of somebody has or had.
+
+    Raises:
+        StateError: code `not-a-device`: they never had such a device; `unknown-domain`.
+        ServiceError, TransportError, ValidationError, VerificationError: as `fetch_devices`.
+    """
+    devices = await fetch_devices(core, identity)
+    device = devices.active.get(client_id) or devices.revoked.get(client_id)
+    if device is None:
+        raise StateError(f"{identity} has no such device", code="not-a-device")
+    return basic_identity(device.credential).public_key
+
+
+async def check_missing(core: Core, known: GroupState, identity: str) -> None:
+    """Return if an identity has an active device that is not in a group.
+
+    Raises:
+        StateError: code `already-member`: it has none; `unknown-domain`.
+        ServiceError, TransportError, ValidationError, VerificationError: as `fetch_devices`.
+    """
+    devices = await fetch_devices(core, identity)
+    keys = [basic_identity(device.credential).public_key for device in devices.active.values()]
+    if all(leaves_of(known, identity, key) for key in keys):
+        raise StateError(f"all devices of {identity} are in this group already", code="already-member")
 
 
 async def list_devices(core: Core) -> tuple[DeviceDetails, ...]:
@@ -151,8 +191,11 @@ async def admit(core: Core, text: str) -> bytes:
     return wanted.client_id
 
 
-async def revoke(core: Core, client_id: bytes) -> None:
+async def revoke(core: Core, client_id: bytes) -> tuple[bytes, ...]:
     """Revoke a device of ours, which may be this one. One that was revoked before is left so.
+
+    Returns:
+        The groups of ours that it is still a member of.
 
     Raises:
         StateError: code `not-a-device`: there is no such device, or this one was revoked.
@@ -165,30 +208,38 @@ async def revoke(core: Core, client_id: bytes) -> None:
             return None
         return revoke_event(core.ports.provider, devices, client_id, account.credential, account.identity_key)
 
-    await _change(core, event)
+    devices = await _change(core, event)
+    key = basic_identity(devices.revoked[client_id].credential).public_key
+    return tuple(
+        group_id for group_id, known in core.state.groups.items() if leaves_of(known, account.identity, key)
+    )
 
 
-async def _change(core: Core, event_after: Callable[[Devices], DeviceEvent | None]) -> None:
-    """Put an event at the end of our chain. If another device's comes first, it is made anew, to follow that one."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        event = event_after(await fetch_own_devices(core))
+async def _change(core: Core, event_after: Callable[[Devices], DeviceEvent | None]) -> Devices:
+    """Put an event at the end of our chain. If another device's comes first, it is made anew, to follow that one.
+
+    Returns:
+        The chain after it.
+    """
+    attempts = _ATTEMPTS
+    while True:
+        devices = await fetch_own_devices(core)
+        event = event_after(devices)
         if event is None:
-            return
+            return devices
+        attempts -= 1
         try:
             history = await add_device_event(core.ports.transport, core.own_service, event)
         except ServiceError as error:
-            if error.code != "stale-event" or attempt == _ATTEMPTS:
+            if error.code != "stale-event" or attempts == 0:
                 raise
         else:
-            _verified(core, history)
-            return
+            return _verified(core, core.state.account.identity, history)
 
 
-def _verified(core: Core, history: IdentityHistory) -> Devices:
-    service = core.own_service
-    return verify_history(
-        core.ports.provider, service.description.signing_key, core.state.account.identity, history
-    )
+def _verified(core: Core, identity: str, history: IdentityHistory) -> Devices:
+    service = core.service(domain_of(identity))
+    return verify_history(core.ports.provider, service.description.signing_key, identity, history)
 
 
 async def _why_not(core: Core) -> StateError:

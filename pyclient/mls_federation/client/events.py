@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..errors import MLSError
+from ..federation.log import SignedTreeHead
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class MessageReceived:
     Attributes:
         sender: the sender's identity, `name@domain`, for which its identity key vouches.
         epoch: in which it was sent.
+        number: counts the messages that this client was told of: 1, 2, and so on. If the client ended before it was known that
+            the application had been told, it is told again when the client runs next, with the same number.
     """
 
     group_id: bytes
@@ -29,6 +32,7 @@ class MessageReceived:
     sender_leaf: int
     epoch: int
     data: bytes
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,38 @@ class BackgroundFailure:
     error: MLSError
 
 
+@dataclass(frozen=True)
+class OwnDevicesChanged:
+    """Our delivery service shows devices of our own identity that this client did not know of.
+
+    Whoever did not admit them, or revoke those, has to ask who did.
+
+    Attributes:
+        admitted: client_ids of devices that may speak for us.
+        revoked: client_ids of those that may no more.
+    """
+
+    admitted: tuple[bytes, ...]
+    revoked: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class LogFault:
+    """A delivery service was found to be dishonest, or somebody says so.
+
+    If it is shown by two heads in `evidence` or by what it says of ourselves, nobody of this domain is added until
+    `Client.clear_log_fault`. A head that the key we know has not signed is told (code `bad-tree-head`), and stops nothing.
+
+    Attributes:
+        error: `log-forked`, `log-rewritten`, `bad-tree-head`, or what is wrong with our own history.
+        evidence: what it, or somebody, has signed.
+    """
+
+    domain: str
+    error: MLSError
+    evidence: tuple[SignedTreeHead, ...]
+
+
 Event: TypeAlias = (
     GroupJoined
     | MessageReceived
@@ -89,5 +125,7 @@ Event: TypeAlias = (
     | RemovedFromGroup
     | ConnectionChanged
     | MessageRefused
+    | OwnDevicesChanged
+    | LogFault
     | BackgroundFailure
 )

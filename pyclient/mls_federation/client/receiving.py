@@ -46,6 +46,7 @@ class Receiver:
                 `not-admitted`: this is no device of our identity, or no more.
         """
         core = self._core
+        await core.tell_untold()
         pause = _FIRST_PAUSE
         while not self._closed:
             core.tell(ConnectionChanged("connecting"))
@@ -133,6 +134,4 @@ class Receiver:
             accepted = accept(
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
-            await core.keep(accepted.state)
-        for event in accepted.events:
-            core.tell(event)
+            await core.keep_and_tell(accepted.state, accepted.events)

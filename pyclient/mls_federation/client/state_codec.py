@@ -21,6 +21,9 @@ from ..federation.identity import VerifiedIdentity
 from ..mls import decode_group, decode_key_package, encode_group, encode_key_package
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
+from .events import MessageReceived
+from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
+from .log_state import Logs
 from .state import ClientState, GroupState, Outgoing
 
 # Of every part. A later version of the package loads all earlier ones.
@@ -28,7 +31,7 @@ STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account` and `cursor` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor`, `received` and `logs` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -36,6 +39,9 @@ class PartKind(ClosedEnum8):
     group = 4
     outgoing = 5
     stray = 6
+    received = 7
+    untold = 8
+    logs = 9
 
 
 class StoredAccount(Struct):
@@ -50,11 +56,11 @@ class StoredAccount(Struct):
     lineage: Vec[DeviceEvent]
 
 
-class StoredCursor(Struct):
-    """How far the inbox was read."""
+class StoredCount(Struct):
+    """How far the inbox was read; or how many messages there have been."""
 
     version: uint16
-    cursor: uint64
+    count: uint64
 
 
 class StoredPackage(Struct):
@@ -100,6 +106,7 @@ class StoredGroupState(Struct):
     identities: Vec[StoredIdentity]
     past_identities: Vec[StoredPastIdentities]
     held: Vec[opaque]
+    told: Vec[StoredTold]
 
 
 class StoredOutgoing(Struct):
@@ -117,6 +124,18 @@ class StoredStray(Struct):
 
     version: uint16
     message: opaque
+
+
+class StoredUntold(Struct):
+    """A message of which the application may not know."""
+
+    version: uint16
+    group_id: opaque
+    sender: opaque
+    sender_leaf: uint32
+    epoch: uint64
+    data_secret: opaque
+    number: uint64
 
 
 class StoredPart(Struct):
@@ -142,6 +161,9 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.group: tuple(state.groups.values()),
         PartKind.outgoing: state.outbox,
         PartKind.stray: state.strays,
+        PartKind.received: (state.received,),
+        PartKind.untold: state.untold,
+        PartKind.logs: (state.logs,),
     }
 
 
@@ -159,7 +181,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     groups = {known.group.group_id: known for known in loaded[PartKind.group]}
@@ -172,6 +194,9 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         groups=groups,
         outbox=tuple(loaded[PartKind.outgoing]),
         strays=tuple(loaded[PartKind.stray]),
+        received=loaded[PartKind.received][0],
+        untold=tuple(loaded[PartKind.untold]),
+        logs=loaded[PartKind.logs][0],
     )
 
 
@@ -249,12 +274,12 @@ def _load_account(_: CryptoProvider, stored: StoredAccount) -> Account:
     )
 
 
-def _store_cursor(cursor: int) -> StoredCursor:
-    return StoredCursor(version=STATE_VERSION, cursor=cursor)
+def _store_count(count: int) -> StoredCount:
+    return StoredCount(version=STATE_VERSION, count=count)
 
 
-def _load_cursor(_: CryptoProvider, stored: StoredCursor) -> int:
-    return stored.cursor
+def _load_count(_: CryptoProvider, stored: StoredCount) -> int:
+    return stored.count
 
 
 def _store_key_set(own: OwnKeySet) -> StoredKeySet:
@@ -316,6 +341,9 @@ def _store_group(known: GroupState) -> StoredGroupState:
             for epoch, identities in known.past_identities.items()
         ),
         held=known.held,
+        told=tuple(
+            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
+        ),
     )
 
 
@@ -325,6 +353,7 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         identities=_load_identities(stored.identities),
         past_identities={past.epoch: _load_identities(past.identities) for past in stored.past_identities},
         held=stored.held,
+        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -358,19 +387,56 @@ def _load_stray(_: CryptoProvider, stored: StoredStray) -> bytes:
     return stored.message
 
 
+def _store_untold(message: MessageReceived) -> StoredUntold:
+    return StoredUntold(
+        version=STATE_VERSION,
+        group_id=message.group_id,
+        sender=message.sender.encode("utf-8"),
+        sender_leaf=message.sender_leaf,
+        epoch=message.epoch,
+        data_secret=message.data,
+        number=message.number,
+    )
+
+
+def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
+    return MessageReceived(
+        group_id=stored.group_id,
+        sender=_text(stored.sender, StoredUntold, "sender"),
+        sender_leaf=stored.sender_leaf,
+        epoch=stored.epoch,
+        data=stored.data_secret,
+        number=stored.number,
+    )
+
+
+def _store_logs(logs: Logs) -> StoredLogs:
+    return store_logs(STATE_VERSION, logs)
+
+
+def _load_logs(_: CryptoProvider, stored: StoredLogs) -> Logs:
+    return load_logs(stored)
+
+
 _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.account: _store_account,
-    PartKind.cursor: _store_cursor,
+    PartKind.cursor: _store_count,
     PartKind.key_set: _store_key_set,
     PartKind.group: _store_group,
     PartKind.outgoing: _store_outgoing,
     PartKind.stray: _store_stray,
+    PartKind.received: _store_count,
+    PartKind.untold: _store_untold,
+    PartKind.logs: _store_logs,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
-    PartKind.cursor: (StoredCursor, _load_cursor),
+    PartKind.cursor: (StoredCount, _load_count),
     PartKind.key_set: (StoredKeySet, _load_key_set),
     PartKind.group: (StoredGroupState, _load_group),
     PartKind.outgoing: (StoredOutgoing, _load_outgoing),
     PartKind.stray: (StoredStray, _load_stray),
+    PartKind.received: (StoredCount, _load_count),
+    PartKind.untold: (StoredUntold, _load_untold),
+    PartKind.logs: (StoredLogs, _load_logs),
 }

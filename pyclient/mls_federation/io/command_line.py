@@ -2,7 +2,7 @@
 
     vectors FILE …           (`vectors_command`)
     fetch bob@b.example --service b.example=http://127.0.0.1:8102
-    chat carol@c.example --service a.example=… --service b.example=… --service c.example=…
+    chat carol@c.example --service a.example=… --service b.example=… --service c.example=… --state FILE
 
 A chat reads commands and messages from standard input, one a line, and writes what happens to standard output:
 
@@ -74,6 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "chat", help="register, wait to be added to a group or begin one, send and receive"
     )
     chat.add_argument("identity", help="our own, name@domain")
+    chat.add_argument(
+        "--state",
+        metavar="FILE",
+        help="keep keys and groups in this file, and go on from there the next time; without it they are gone at the end",
+    )
     for command in (fetch, chat):
         command.add_argument(
             "--service",
@@ -91,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))
         else:
-            asyncio.run(_chat(options.identity, services))
+            asyncio.run(_chat(options.identity, services, options.state))
     except MLSError as error:
         sys.exit(_printable(f"{error.code}: {error.message}"))
     except KeyboardInterrupt:
@@ -215,9 +220,11 @@ def _date(seconds: int) -> str:
 # -- chat
 
 
-async def _chat(identity: str, services: Mapping[str, str]) -> None:
-    async with connected_client(identity, services, _show) as client:
+async def _chat(identity: str, services: Mapping[str, str], state: str | None) -> None:
+    async with connected_client(identity, services, _show, storage=state) as client:
         _say(f"* registered as {identity}; type /invite name@domain, or wait to be added to a group")
+        if client.groups:
+            _show_group(client.group_details(client.groups[-1]))
         async for line in _lines():
             if line == "/quit":
                 return
