@@ -12,6 +12,7 @@ from ..mls import Group, KeyPackage, OwnKeyPackage, Retention, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
+from .log_state import Logs
 
 # Past epochs whose late application messages can be read. Between services that are away for a while, a sender may be
 # many commits behind those who receive from it; docs/adr/0011 has what it costs.
@@ -85,6 +86,7 @@ class GroupState:
         shown: ids of the payloads that were shown last.
         open_until: until when the Welcome that we came by may turn out to be of a branch that lost; None if it cannot.
         stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
+        told: sizes of the logs whose heads the members have told each other of last, by domain.
     """
 
     group: Group
@@ -99,6 +101,7 @@ class GroupState:
     shown: tuple[bytes, ...] = ()
     open_until: int | None = None
     stuck_since: int | None = None
+    told: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def agreement(self) -> GroupAgreement:
@@ -138,6 +141,11 @@ class GroupState:
             return self
         first = self.line[0].group.epoch if self.line else self.group.epoch
         return replace(self, open_until=None, sent=tuple(data for data in self.sent if data.epoch > first))
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains of all members."""
+        return frozenset(who.domain for who in self.identities.values())
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -193,6 +201,7 @@ class ClientState:
         departed: groups that a commit has removed us from, while another one may still take its place.
         received: how many application messages there have been.
         untold: those of which the application may not know: it was to be told of them when this state was stored.
+        logs: what we know of the logs of delivery services.
     """
 
     account: Account
@@ -205,6 +214,7 @@ class ClientState:
     departed: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
     received: int = 0
     untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
+    logs: Logs = field(default_factory=Logs)
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

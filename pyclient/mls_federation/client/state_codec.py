@@ -24,6 +24,8 @@ from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, en
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
+from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
+from .log_state import Logs
 from .state import ClientState, GroupState, Intent, Outgoing, PastState, SentData, SpentKeyPackage
 
 # Of every part. A later version of the package loads all earlier ones.
@@ -31,7 +33,7 @@ STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account`, `cursor` and `received` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor`, `received` and `logs` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -41,9 +43,10 @@ class PartKind(ClosedEnum8):
     stray = 6
     received = 7
     untold = 8
-    departed = 9
-    past_state = 10
-    spent = 11
+    logs = 9
+    departed = 10
+    past_state = 11
+    spent = 12
 
 
 class StoredAccount(Struct):
@@ -142,6 +145,7 @@ class StoredGroupState(Struct):
     shown: Vec[opaque]
     open_until: Opt[uint64]
     stuck_since: Opt[uint64]
+    told: Vec[StoredTold]
 
 
 class StoredOutgoing(Struct):
@@ -211,6 +215,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
             past for known in (*state.groups.values(), *state.departed.values()) for past in known.line
         ),
         PartKind.spent: state.spent,
+        PartKind.logs: (state.logs,),
     }
 
 
@@ -228,7 +233,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor, PartKind.received):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     lines: dict[bytes, list[PastState]] = {}
@@ -256,6 +261,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         untold=tuple(loaded[PartKind.untold]),
         departed=departed,
         spent=tuple(loaded[PartKind.spent]),
+        logs=loaded[PartKind.logs][0],
     )
 
 
@@ -409,6 +415,9 @@ def _store_group(known: GroupState) -> StoredGroupState:
         shown=known.shown,
         open_until=known.open_until,
         stuck_since=known.stuck_since,
+        told=tuple(
+            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
+        ),
     )
 
 
@@ -425,6 +434,7 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         shown=stored.shown,
         open_until=stored.open_until,
         stuck_since=stored.stuck_since,
+        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -530,6 +540,14 @@ def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
     )
 
 
+def _store_logs(logs: Logs) -> StoredLogs:
+    return store_logs(STATE_VERSION, logs)
+
+
+def _load_logs(_: CryptoProvider, stored: StoredLogs) -> Logs:
+    return load_logs(stored)
+
+
 _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.account: _store_account,
     PartKind.cursor: _store_count,
@@ -542,6 +560,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.departed: _store_group,
     PartKind.past_state: _store_past_state,
     PartKind.spent: _store_spent,
+    PartKind.logs: _store_logs,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -555,4 +574,5 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.departed: (StoredGroupState, _load_group),
     PartKind.past_state: (StoredPastState, _load_past_state),
     PartKind.spent: (StoredSpent, _load_spent),
+    PartKind.logs: (StoredLogs, _load_logs),
 }
