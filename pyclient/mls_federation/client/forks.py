@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ..federation.branches import parting
 from ..federation.identity import VerifiedIdentity
-from ..mls import Group
+from ..mls import Group, KeyPackage
 from ..mls.epoch import past_epoch
 from ..mls.tree_math import LeafIndex
 from .state import FORK_EPOCHS, GroupState, Intent, PastState
@@ -131,11 +131,16 @@ def restored(known: GroupState, past: PastState) -> GroupState:
 
 
 def joined(intents: Sequence[Intent]) -> Intent:
-    """What one commit is for that does what several were for."""
-    return Intent(
-        added=tuple(dict.fromkeys(package for intent in intents for package in intent.added)),
-        removed=tuple(dict.fromkeys(key for intent in intents for key in intent.removed)),
-    )
+    """What one commit is for that does what several were for, one after the other."""
+    added: dict[bytes, KeyPackage] = {}
+    removed: dict[bytes, None] = {}
+    for intent in intents:
+        for key in intent.removed:
+            added.pop(key, None)
+            removed[key] = None
+        for package in intent.added:
+            added[package.leaf_node.signature_key] = package
+    return Intent(tuple(added.values()), tuple(removed))
 
 
 def fulfilled(known: GroupState, intents: Sequence[Intent]) -> GroupState:

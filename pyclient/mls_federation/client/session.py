@@ -198,11 +198,12 @@ def _commit_again(
 
 def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> list[Proposal]:
     """What is left to be proposed for an intent, as the group is now."""
-    present = {(who.identity, who.identity_key) for who in known.identities.values()}
     keys = {
         node.signature_key: leaf for leaf, node in known.group.tree.members() if leaf != known.group.own_leaf
     }
-    proposals = [remove(keys[key]) for key in intent.removed if key in keys]
+    gone = [keys[key] for key in intent.removed if key in keys]
+    proposals = [remove(leaf) for leaf in gone]
+    present = {(who.identity, who.identity_key) for leaf, who in known.identities.items() if leaf not in gone}
     for package in intent.added:
         who = verify_leaf_identity(provider, known.group.cipher_suite, package.leaf_node)
         if (who.identity, who.identity_key) not in present:
