@@ -136,8 +136,8 @@ Event: TypeAlias = (
     | RemovedFromGroup
     | ConnectionChanged
     | MessageRefused
-    | MessageNotDelivered
     | OwnDevicesChanged
     | LogFault
+    | MessageNotDelivered
     | BackgroundFailure
 )

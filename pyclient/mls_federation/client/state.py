@@ -77,6 +77,7 @@ class GroupState:
         group: the engine's state.
         identities: of all members; each was verified when it came.
         past_identities: of the epochs whose late messages can still be read, by epoch: a leaf may have another member now.
+        told: sizes of the logs whose heads the members have told each other of last, by domain.
         held: envelopes with messages that cannot be read yet, the oldest first.
         line: past states that can be gone back to, the oldest first.
         history: confirmed transcript hashes by epoch, of the latest epochs and this one.
@@ -86,12 +87,12 @@ class GroupState:
         shown: ids of the payloads that were shown last.
         open_until: until when the Welcome that we came by may turn out to be of a branch that lost; None if it cannot.
         stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
-        told: sizes of the logs whose heads the members have told each other of last, by domain.
     """
 
     group: Group
     identities: Mapping[LeafIndex, VerifiedIdentity]
     past_identities: Mapping[int, Mapping[LeafIndex, VerifiedIdentity]] = field(default_factory=dict)
+    told: Mapping[str, int] = field(default_factory=dict)
     held: tuple[bytes, ...] = field(default=(), repr=False)
     line: tuple[PastState, ...] = field(default=(), repr=False)
     history: Mapping[int, bytes] = field(default_factory=dict)
@@ -101,7 +102,6 @@ class GroupState:
     shown: tuple[bytes, ...] = ()
     open_until: int | None = None
     stuck_since: int | None = None
-    told: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def agreement(self) -> GroupAgreement:

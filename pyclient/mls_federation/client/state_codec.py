@@ -138,6 +138,7 @@ class StoredGroupState(Struct):
     identities: Vec[StoredIdentity]
     past_identities: Vec[StoredPastIdentities]
     held: Vec[opaque]
+    told: Vec[StoredTold]
     history: Vec[EpochHash]
     sent: Vec[StoredSentData]
     again: Vec[StoredSentData]
@@ -145,7 +146,6 @@ class StoredGroupState(Struct):
     shown: Vec[opaque]
     open_until: Opt[uint64]
     stuck_since: Opt[uint64]
-    told: Vec[StoredTold]
 
 
 class StoredOutgoing(Struct):
@@ -210,12 +210,12 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.stray: state.strays,
         PartKind.received: (state.received,),
         PartKind.untold: state.untold,
+        PartKind.logs: (state.logs,),
         PartKind.departed: tuple(state.departed.values()),
         PartKind.past_state: tuple(
             past for known in (*state.groups.values(), *state.departed.values()) for past in known.line
         ),
         PartKind.spent: state.spent,
-        PartKind.logs: (state.logs,),
     }
 
 
@@ -259,9 +259,9 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         strays=tuple(loaded[PartKind.stray]),
         received=loaded[PartKind.received][0],
         untold=tuple(loaded[PartKind.untold]),
+        logs=loaded[PartKind.logs][0],
         departed=departed,
         spent=tuple(loaded[PartKind.spent]),
-        logs=loaded[PartKind.logs][0],
     )
 
 
@@ -406,6 +406,9 @@ def _store_group(known: GroupState) -> StoredGroupState:
             for epoch, identities in known.past_identities.items()
         ),
         held=known.held,
+        told=tuple(
+            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
+        ),
         history=tuple(
             EpochHash(epoch=epoch, confirmed_transcript_hash=name) for epoch, name in known.history.items()
         ),
@@ -415,9 +418,6 @@ def _store_group(known: GroupState) -> StoredGroupState:
         shown=known.shown,
         open_until=known.open_until,
         stuck_since=known.stuck_since,
-        told=tuple(
-            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
-        ),
     )
 
 
@@ -427,6 +427,7 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         identities=_load_identities(stored.identities),
         past_identities={past.epoch: _load_identities(past.identities) for past in stored.past_identities},
         held=stored.held,
+        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
         history={item.epoch: item.confirmed_transcript_hash for item in stored.history},
         sent=tuple(map(_load_sent, stored.sent)),
         again=tuple(map(_load_sent, stored.again)),
@@ -434,7 +435,6 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         shown=stored.shown,
         open_until=stored.open_until,
         stuck_since=stored.stuck_since,
-        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -557,10 +557,10 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.stray: _store_stray,
     PartKind.received: _store_count,
     PartKind.untold: _store_untold,
+    PartKind.logs: _store_logs,
     PartKind.departed: _store_group,
     PartKind.past_state: _store_past_state,
     PartKind.spent: _store_spent,
-    PartKind.logs: _store_logs,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -571,8 +571,8 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.stray: (StoredStray, _load_stray),
     PartKind.received: (StoredCount, _load_count),
     PartKind.untold: (StoredUntold, _load_untold),
+    PartKind.logs: (StoredLogs, _load_logs),
     PartKind.departed: (StoredGroupState, _load_group),
     PartKind.past_state: (StoredPastState, _load_past_state),
     PartKind.spent: (StoredSpent, _load_spent),
-    PartKind.logs: (StoredLogs, _load_logs),
 }

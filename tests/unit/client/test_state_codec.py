@@ -49,13 +49,13 @@ OURS = (
     Account,
     VerifiedIdentity,
     MessageReceived,
+    Logs,
+    Fault,
+    ChainTip,
     Intent,
     PastState,
     SentData,
     SpentKeyPackage,
-    Logs,
-    Fault,
-    ChainTip,
 )
 
 
@@ -85,6 +85,7 @@ def everything(provider: CryptoProvider) -> ClientState:
     [*sets, last] = bob.state.key_sets
     waiting = replace(last, unconfirmed=alice_key_set(alice))
     untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
+    bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
     # A third, from which carol has removed him while he added and removed others; of which he knows nothing yet.
     third = group_of(alice, bob, carol)
     bob.remove(third, alice.identity)
@@ -100,7 +101,6 @@ def everything(provider: CryptoProvider) -> ClientState:
     carol.remove(fourth, bob.identity)
     deliver(carol, bob)
     assert fourth in bob.state.departed
-    bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
     return replace(
         bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,), logs=some_logs(provider)
     )
