@@ -143,12 +143,12 @@ def joined(intents: Sequence[Intent]) -> Intent:
     return Intent(tuple(added.values()), tuple(removed))
 
 
-def fulfilled(known: GroupState, intents: Sequence[Intent]) -> GroupState:
+def fulfilled(known: GroupState, intent: Intent) -> GroupState:
     """Note what has been done without us, as long as it may be undone."""
-    if not known.line or not intents:
+    if not known.line:
         return known
     last = known.line[-1]
-    intent = joined([*intents, *([] if last.intent is None else [last.intent])])
+    intent = intent if last.intent is None else joined([last.intent, intent])
     return replace(known, line=(*known.line[:-1], replace(last, intent=intent)))
 
 

@@ -179,20 +179,18 @@ def _commit_again(
     provider: CryptoProvider, state: ClientState, group_id: bytes, intents: Sequence[Intent], now: int
 ) -> ClientState:
     known = state.group(group_id)
-    useful = [intent for intent in intents if _proposals(provider, known, intent) or intent == Intent()]
-    # Others have done what the rest were for; on another branch they may not have.
-    known = forks.fulfilled(known, [intent for intent in intents if intent not in useful])
-    state = state.with_group(known)
-    if not useful:
-        return state
+    intent = forks.joined(intents)
+    if not _proposals(provider, known, intent) and Intent() not in intents:
+        # Others have done what ours were for; on another branch they may not have.
+        return state.with_group(forks.fulfilled(known, intent))
     try:
-        return _commit(provider, state, known, forks.joined(useful), now)
+        return _commit(provider, state, known, intent, now)
     except RemoteError:
         # Somebody's keys have expired meanwhile, or two of them do not go together: one after the other, and not all.
-        if len(useful) == 1:
+        if len(intents) == 1:
             return state
-        for intent in useful:
-            state = _commit_again(provider, state, group_id, [intent], now)
+        for each in intents:
+            state = _commit_again(provider, state, group_id, [each], now)
         return state
 
 
