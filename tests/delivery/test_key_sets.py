@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -71,10 +70,10 @@ def test_sets_are_handed_out_in_order_and_once(
 
 
 @pytest.fixture
-def unsparing(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Iterator[Running]:
+def unsparing(provider: CryptoProvider, database_url: str, clock: Clock) -> Iterator[Running]:
     """A service that does not mind how often somebody's keys are fetched."""
     limits = Limits(key_sets_per_minute=0)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         yield service
 
 
@@ -126,10 +125,10 @@ def _fetched_at_once(service: Running, count: int) -> list[bytes]:
 
 
 def test_who_is_drained_keeps_keys_for_one_use(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
     limits = Limits(key_sets_per_minute=3)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service)
         bob.publish(*(bob.key_set(clock.now) for _ in range(10)), bob.key_set(clock.now, last_resort=True))
         flags = [fetch(service, "bob@b.example")[0].last_resort for _ in range(6)]
@@ -326,8 +325,8 @@ def test_no_set_is_good_for_ever(provider: CryptoProvider, service: Running, clo
         assert response.json()["reason"] == "lifetime-too-long"
 
 
-def test_a_client_may_have_so_many_sets(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(key_sets=2)) as service:
+def test_a_client_may_have_so_many_sets(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
+    with running_service(provider, database_url, clock=clock, limits=Limits(key_sets=2)) as service:
         device = Device.registered(provider, service)
         sets = [device.key_set(clock.now) for _ in range(3)]
         response = device.put(*sets)
