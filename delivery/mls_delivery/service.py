@@ -23,6 +23,7 @@ from mls_federation.federation.binding import (
     session_sign_content,
     split_identity,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
@@ -39,6 +40,8 @@ from .store.accounts import Client
 from .store.key_sets import NewKeySet, Taken, TakenKeySet
 from .store.messages import Room
 from .welcomes import named_in
+
+_MESSAGE_HEADER_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -324,10 +327,11 @@ def check_submission(request: SubmitRequest, limits: Limits) -> frozenset[bytes]
             f"A message may have {limits.recipients} recipients; this one has {len(request.recipients)}. Send it in parts.",
             limit=limits.recipients,
         )
-    if len(request.message) < 4:
+    message = Envelope.decode(request.message).message
+    if len(message) < _MESSAGE_HEADER_SIZE:
         raise DecodeError(
-            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(request.message)
+            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
-    if int.from_bytes(request.message[:2], "big") != ProtocolVersion.mls10:
+    if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)
-    return named_in(request.message)
+    return named_in(message)

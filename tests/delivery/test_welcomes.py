@@ -17,6 +17,7 @@ from tests.delivery.support import (
     Clock,
     Device,
     Running,
+    enveloped,
     fetch,
     refusal,
     submit,
@@ -125,6 +126,6 @@ def test_a_welcome_that_cannot_be_read_is_for_nobody(
 ) -> None:
     bob = Device.registered(provider, service)
     request = binding.SubmitRequest(
-        message_id=bytes(16), recipients=(bob.identity,), message=_welcome(bytes(32))[:-cut]
+        message_id=bytes(16), recipients=(bob.identity,), message=enveloped(_welcome(bytes(32))[:-cut])
     )
     assert refusal(service.post("/v1/messages", request)) == (400, "malformed")

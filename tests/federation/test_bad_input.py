@@ -50,6 +50,7 @@ from mls_federation.federation.binding import (
     KeyResponse,
     KeyStatus,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.io import HttpTransport
 from tests.support.services import (
     HOST,
@@ -464,6 +465,12 @@ def changing(proxy: Proxy, path: str, change: Callable[[bytes], bytes], media_ty
 # -- messages that do not fit
 
 
+def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """An envelope whose message was changed; what is no envelope, a service does not take."""
+    opened = Envelope.decode(envelope)
+    return replace(opened, message=change(opened.message)).encode()
+
+
 class Postman:
     """Puts octets into somebody's inbox, as anybody can."""
 
@@ -504,12 +511,15 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         once = proxy.messages[-1]
         await refused(once, EpochError, "replayed")
         await refused(once, EpochError, "replayed")
-        await refused(welcome, ValidationError, "not-for-us")
+        await refused(welcome, ValidationError, "already-joined")
 
         # truncated, and more than there should be
-        await refused(once[:-1], DecodeError, "malformed")
-        await refused(once[:20], DecodeError, "malformed")
-        await refused(once + b"\x00", DecodeError, "malformed")
+        for change in (
+            lambda octets: octets[:-1],
+            lambda octets: octets[:20],
+            lambda octets: octets + b"\x00",
+        ):
+            await refused(inside(once, change), DecodeError, "malformed")
 
         # changed on the way; what was really sent comes later
         proxy.answer = HTMLResponse("<h1>Bad gateway</h1>", 502)
