@@ -35,7 +35,7 @@ from .context import ENDPOINTS, DeliveryService, service_of, token_hash
 from .rates import Buckets
 from .refusals import Refused, malformed
 from .sources import source_of
-from .store import accounts, key_sets, messages
+from .store import accounts, challenges, key_sets, messages
 from .store.accounts import Client, SessionOutcome
 
 
@@ -65,10 +65,9 @@ async def open_session(request: Request) -> Response:
     _limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
-    # From check to redemption there is no pause in which a second request could come in with the same challenge.
-    service.challenges.check(asked.challenge, now)
+    ends = service.challenges.check(asked.challenge, now)
     rules.check_session(service.provider, service.domain, asked)
-    service.challenges.redeem(asked.challenge, now)
+    await service.store.write(challenges.redeem, asked.challenge, ends, now)
     token_secret = service.provider.random(TOKEN_SIZE)
     expires = now + service.limits.session_seconds
     outcome = await service.store.write(
