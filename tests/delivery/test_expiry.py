@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import Connection, select
 
 from mls_delivery.context import DeliveryService, delivery_service
 from mls_delivery.service import Limits
@@ -34,18 +35,13 @@ async def service(
         limits=Limits(inbox_messages=3, inbox_octets=100),
     )
     for number, identity in enumerate((_BOB, _CAROL), 1):
-        await store.write(
-            accounts.open_session,
-            identity=identity,
-            credential=identity,
-            client_id=bytes([number]) * 16,
-            token_hash=bytes([number]) * 32,
-            now=clock.now,
-            expires=clock.now + 10**9,
-            max_clients=1,
-        )
+        await store.write(_add, identity, bytes([number]) * 16, clock.now)
     yield service
     await store.close()
+
+
+def _add(connection: Connection, identity: bytes, client_id: bytes, now: int) -> None:
+    accounts.add_client(connection, accounts.add_identity(connection, identity, now), client_id, identity)
 
 
 async def _put(service: DeliveryService, number: int, *recipients: bytes, octets: int = 10) -> list[int]:
@@ -63,9 +59,9 @@ async def _put(service: DeliveryService, number: int, *recipients: bytes, octets
 
 async def _key(service: DeliveryService, number: int) -> int:
     """The key in the store of bob's client, 1, or carol's, 2."""
-    client = await service.store.read(accounts.client_of, bytes([number]) * 32, 0)
-    assert client is not None
-    return client.key
+    clients = accounts.clients.c
+    query = select(clients.id).where(clients.client_id == bytes([number]) * 16)
+    return await service.store.read(lambda connection: int(connection.execute(query).scalar_one()))
 
 
 async def _sequences(service: DeliveryService, number: int = 1) -> list[int]:

@@ -51,7 +51,7 @@ def test_only_the_clients_that_are_named_get_it(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
+    phone = Device.registered(provider, service, by=laptop)
     carol = Device.registered(provider, service, "carol@b.example")
     dave = Device.registered(provider, service, "dave@b.example")
     sets = {device.client_id: device.key_set(clock.now, SUITE_1, SUITE_3) for device in (phone, carol, dave)}
