@@ -416,7 +416,7 @@ class Inbox:
         return frame.last_acknowledged
 
     def delivery(self) -> binding.InboxDelivery:
-        """The next delivery, with the MLSMessage out of its envelope; key counts before it are passed over."""
+        """The next delivery, with the MLSMessage alone; key counts before it are passed over."""
         frame = self.frame()
         while isinstance(frame, binding.InboxKeyCount):
             frame = self.frame()

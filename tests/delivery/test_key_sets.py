@@ -148,19 +148,14 @@ def test_who_is_drained_keeps_keys_for_one_use(
         assert carol.publish() == 7
 
 
-def _second_device(provider: CryptoProvider, service: Running, first: Device) -> Device:
-    """Another device of the same person, with a session."""
-    device = Device.new(provider, service)
-    first.admit(device)
-    device.open_session()
-    return device
-
-
 def test_the_answer_says_what_became_of_each_client(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     laptop = Device.registered(provider, service)
-    phone, tablet = (_second_device(provider, service, laptop) for _ in range(2))
+    phone, tablet = (
+        Device.registered(provider, service, by=laptop),
+        Device.registered(provider, service, by=laptop),
+    )
     laptop.publish(laptop.key_set(clock.now, SUITE_1))
     phone.publish(phone.key_set(clock.now, SUITE_3, SUITE_2), phone.key_set(clock.now, SUITE_3))
     request = key_request("bob@b.example", SUITE_1)
