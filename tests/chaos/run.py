@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import itertools
 import random
+import socket
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .faults import Faults, fault_proxy
+from tests.support.postgres import server_running
+
+from .faults import HOST, Faults, fault_proxy
 from .processes import ClientProcess, Line, Process, Refused, ServiceProcess
 from .record import Record
 from .workload import Group, Workload
@@ -23,6 +26,13 @@ DOMAINS = ("a.example", "b.example", "c.example")
 # A run that makes no progress for so long has failed.
 _PATIENCE = 180.0
 _POLL_SECONDS = 0.3
+# All clients of a run come from one address, and do in minutes what people do in months.
+_CONFIG = """\
+[limits]
+bundles_per_minute = 0
+messages_per_minute = 0
+sessions_per_minute = 0
+"""
 
 
 @dataclass(frozen=True)
@@ -102,12 +112,16 @@ async def run(options: Options, folder: Path) -> Outcome:
         record.happened(client, line)
 
     async with contextlib.AsyncExitStack() as closing:
-        services, urls = [], {}
+        databases = closing.enter_context(_databases(options, folder))
+        # With PostgreSQL, two processes share a domain, as they do when one is not enough.
+        ports = {domain: _free_ports(2 if options.database == "postgresql" else 1) for domain in DOMAINS}
+        urls = {}
         for domain in DOMAINS:
-            ports = [_free_port()]
-            proxy = await closing.enter_async_context(fault_proxy(ports, faults))
+            proxy = await closing.enter_async_context(fault_proxy(ports[domain], faults))
             urls[domain] = proxy.url
-            services += [_service(domain, port, folder) for port in ports]
+        services = [
+            _service(domain, port, databases[domain], folder) for domain in DOMAINS for port in ports[domain]
+        ]
         people = [f"{name}@{domain}" for domain in DOMAINS for name in (domain[0] + "1", domain[0] + "2")]
         clients = {identity: ClientProcess(identity, folder, urls, told) for identity in people}
         processes: list[Process] = [*services, *clients.values()]
@@ -142,19 +156,29 @@ async def run(options: Options, folder: Path) -> Outcome:
     )
 
 
-def _free_port() -> int:
-    import socket
+@contextlib.contextmanager
+def _databases(options: Options, folder: Path) -> Iterator[dict[str, str]]:
+    """The URL of a database for each domain."""
+    if options.database == "sqlite":
+        yield {domain: f"sqlite:///{(folder / domain).as_posix()}.sqlite3" for domain in DOMAINS}
+        return
+    with server_running() as server:
+        yield {domain: server.url(server.fresh()) for domain in DOMAINS}
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as open_at_once:
+        probes = [open_at_once.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
-def _service(domain: str, port: int, folder: Path) -> ServiceProcess:
-    command = [sys.executable, "-m", "mls_delivery", "--domain", domain, "--port", str(port)]
-    command += ["--database", f"sqlite:///{(folder / domain).as_posix()}.sqlite3"]
-    return ServiceProcess(f"service {domain}", port, command, folder / f"{domain}.log")
+def _service(domain: str, port: int, database: str, folder: Path) -> ServiceProcess:
+    name = f"{domain} at {port}"
+    config = folder / f"{name}.toml"
+    config.write_text(_CONFIG)
+    command: list[str | Path] = [sys.executable, "-m", "mls_delivery", "--config", config]
+    command += ["--domain", domain, "--port", str(port), "--database", database]
+    return ServiceProcess(name, port, command, folder / f"{name}.log")
 
 
 async def _stop_all(processes: Sequence[Process]) -> None:

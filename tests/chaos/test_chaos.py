@@ -26,7 +26,7 @@ def test_a_short_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_ten_thousand_messages(tmp_path: Path, database: str) -> None:
     outcome = asyncio.run(run(Options(10_000, 500, database, seed=1), tmp_path))
     report(outcome)
