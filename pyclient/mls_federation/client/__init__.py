@@ -9,13 +9,14 @@ from .events import (
     Event,
     GroupJoined,
     LogFault,
+    MessageNotDelivered,
     MessageReceived,
     MessageRefused,
     OwnDevicesChanged,
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
-from .results import Delivery, GroupDetails, MemberDetails, Sent
+from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
 from .state import ClientState
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "DeliveryService",
     "EpochChanged",
     "Event",
+    "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
     "LogFault",
     "MemberDetails",
+    "MessageNotDelivered",
     "MessageReceived",
     "MessageRefused",
     "OwnDevicesChanged",
@@ -42,5 +45,6 @@ __all__ = [
     "Sent",
     "Storage",
     "Transport",
+    "WithoutKeys",
     "new_client",
 ]
