@@ -23,6 +23,7 @@ from mls_federation.federation.binding import (
     session_sign_content,
     split_identity,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
@@ -159,7 +160,7 @@ def check_publication(
 def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, now: int) -> NewKeySet:
     user_init_key = key_set.user_init_key
     if user_init_key.credential.encode() != client.credential:
-        raise malformed("UserInitKey", "credential", "it is not the one that claimed the identity")
+        raise malformed("UserInitKey", "credential", "it is not that of this device")
     verify_key_set(provider, client.identity, key_set, now=now)
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,
@@ -303,7 +304,7 @@ def room(limits: Limits) -> Room:
 
 
 def check_submission(request: SubmitRequest, limits: Limits) -> None:
-    """Return if a message can be delivered. Its content is none of the service's business, only that it is MLS 1.0.
+    """Return if a message can be delivered. Its content is none of the service's business, only that it is of MLS 1.0, in an envelope.
 
     Raises:
         Refused: it cannot.
@@ -318,9 +319,10 @@ def check_submission(request: SubmitRequest, limits: Limits) -> None:
             f"A message may have {limits.recipients} recipients; this one has {len(request.recipients)}. Send it in parts.",
             limit=limits.recipients,
         )
-    if len(request.message) < 4:
+    message = Envelope.decode(request.message).message
+    if len(message) < 4:
         raise DecodeError(
-            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(request.message)
+            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
-    if int.from_bytes(request.message[:2], "big") != ProtocolVersion.mls10:
+    if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)
