@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from mls_federation.client import EpochChanged, MessageReceived
+from mls_federation.federation.envelope import Envelope
 from mls_federation.mls import Group, PrivateMessage, decode_message
 from mls_federation.mls.protection import open_sender_data
 from tests.chaos.processes import ClientProcess, Killed, Line
 from tests.chaos.record import Record
-from tests.support.services import Addresses, Person, person, proxy_before, unique
+from tests.support.services import PATIENCE, Addresses, Person, person, proxy_before, unique
 
 ROUNDS = 8
 # Within this time after the first of some commands the process is killed: some are done by then, some are not.
@@ -46,6 +47,7 @@ async def test_killed_at_any_moment(addresses: Addresses, tmp_path: Path, seed: 
             joined.set()
 
     async with (
+        asyncio.timeout(2 * PATIENCE),
         proxy_before(addresses.by_domain["a.example"]) as proxy,
         person(unique("alice", "a.example"), addresses.by_domain) as alice,
     ):
@@ -100,7 +102,7 @@ def assert_no_key_was_used_twice(messages: list[bytes], epochs: list[Group]) -> 
     """Two ciphertexts of one sender in one epoch have two generations of one ratchet, so two keys and nonces."""
     generations: dict[tuple[int, int, int, int], bytes] = {}
     for message in messages:
-        body = decode_message(message)
+        body = decode_message(Envelope.decode(message).message)
         if not isinstance(body, PrivateMessage):
             continue
         [group] = [known for known in epochs if known.epoch == body.epoch]
@@ -133,7 +135,8 @@ async def test_a_process_that_is_killed_before_it_is_registered(addresses: Addre
             group_id = (await alice.client.create_group()).group_id
             sent = await alice.client.add(group_id, bob.name)
             assert [each.status for each in sent.deliveries] == ["accepted"]
-            await joined.wait()
+            async with asyncio.timeout(PATIENCE):
+                await joined.wait()
             await bob.ask("send", group=group_id.hex(), data="here I am")
             await alice.told(MessageReceived, data=b"here I am", sender=bob.name)
     finally:
