@@ -77,6 +77,7 @@ class Rates:
     bundles_by_source: Buckets
     messages_by_source: Buckets
     sessions_by_source: Buckets
+    ordering_by_source: Buckets
 
 
 def rates(limits: Limits) -> Rates:
@@ -85,4 +86,5 @@ def rates(limits: Limits) -> Rates:
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
+        ordering_by_source=Buckets(limits.ordering_per_minute),
     )

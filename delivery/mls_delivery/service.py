@@ -70,6 +70,8 @@ class Limits:
     """Requests to deliver a message from one source."""
     sessions_per_minute: int = 240
     """Requests for challenges and sessions from one source."""
+    ordering_per_minute: int = 3000
+    """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000
