@@ -9,7 +9,7 @@ from ..crypto import CryptoProvider
 from ..errors import ValidationError
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
-from ..mls import CommitMessage, Group, ProposalMessage
+from ..mls import CommitMessage, Group, KeyPackage, ProposalMessage
 from ..mls.nodes import LeafNode
 from ..mls.proposals import Add, Update
 from ..mls.tree_math import LeafIndex
@@ -109,6 +109,14 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
             before = known.identities[LeafIndex(received.sender.index)]
             if _who(verify_leaf_identity(provider, suite, leaf)) != _who(before):
                 raise ValidationError("a member would take on another identity", code="identity-changed")
+
+
+def are_of_others(provider: CryptoProvider, known: GroupState, packages: Iterable[KeyPackage]) -> bool:
+    """Whether these are KeyPackages of all members but ourselves, and of nobody else."""
+    others = {_who(who) for leaf, who in known.identities.items() if leaf != known.group.own_leaf}
+    return others == {
+        _who(verify_leaf_identity(provider, package.cipher_suite, package.leaf_node)) for package in packages
+    }
 
 
 def _who(member: VerifiedIdentity) -> tuple[str, bytes, bytes]:

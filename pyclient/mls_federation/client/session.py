@@ -19,6 +19,7 @@ from ..federation.manifest import VerifiedBundle
 from ..federation.negotiation import new_agreement
 from ..federation.ordering import OrderingReceipt
 from ..mls import (
+    KeyPackage,
     PendingCommit,
     WireFormat,
     add,
@@ -27,14 +28,14 @@ from ..mls import (
     remove,
     send_application_data,
 )
-from ..mls.proposals import Add, Proposal, Remove
+from ..mls.proposals import Add, Proposal, Remove, proposal
 from ..mls.tree_math import LeafIndex
 from . import forks
 from .account import new_key_package
 from .agreeing import renewal, support
-from .members import not_in_group, unchanged, verified_members
+from .members import are_of_others, not_in_group, unchanged, verified_members
 from .payload import new_payload_id, payload
-from .state import RETENTION, ClientState, GroupState, Intent, Outgoing, SentData
+from .state import RETENTION, Anew, ClientState, GroupState, Intent, Outgoing, SentData
 
 GROUP_ID_SIZE = 16
 
@@ -128,6 +129,17 @@ def add_clients(
     return _commit(provider, state, known, intent, now)
 
 
+def add_packages(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, packages: Sequence[KeyPackage], now: int
+) -> ClientState:
+    """Add clients by KeyPackages that were verified before.
+
+    Raises:
+        ValidationError, VerificationError: one is not valid any more.
+    """
+    return _commit(provider, state, state.group(group_id), Intent(added=tuple(packages)), now)
+
+
 def remove_identity(
     provider: CryptoProvider, state: ClientState, group_id: bytes, identity: str, now: int
 ) -> ClientState:
@@ -151,6 +163,14 @@ def remove_identity(
 def renew_keys(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
     """Begin a new epoch with fresh keys of ours, which heals a group whose keys were stolen."""
     return _commit(provider, state, state.group(group_id), Intent(), now)
+
+
+def end_group(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, anew: Anew, now: int
+) -> ClientState:
+    """End a group that is to begin anew (`reinitialization`)."""
+    known = replace(state.group(group_id), anew=anew)
+    return _commit(provider, state.with_group(known), known, Intent(begins=anew.begins), now)
 
 
 def must_repeat(known: GroupState) -> bool:
@@ -178,6 +198,8 @@ def _commit_again(
 ) -> ClientState:
     known = state.group(group_id)
     useful = [intent for intent in intents if _proposals(provider, known, intent) or intent == Intent()]
+    if ends := [intent for intent in useful if intent.begins is not None]:
+        return _commit(provider, state, known, ends[0], now)
     if not useful:
         return state
     joined = Intent(
@@ -197,6 +219,13 @@ def _commit_again(
 
 def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> list[Proposal]:
     """What is left to be proposed for an intent, as the group is now."""
+    if intent.begins is not None:
+        # Somebody who came meanwhile would not be in the new group: then it is to be planned anew.
+        return (
+            [proposal(intent.begins)]
+            if known.anew is not None and are_of_others(provider, known, known.anew.members)
+            else []
+        )
     present = {(who.identity, who.identity_key) for who in known.identities.values()}
     keys = {
         node.signature_key: leaf for leaf, node in known.group.tree.members() if leaf != known.group.own_leaf
