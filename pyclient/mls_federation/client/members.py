@@ -9,6 +9,7 @@ from ..crypto import CryptoProvider
 from ..errors import ValidationError
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
+from ..federation.membership import check_one_root_each, same_client
 from ..mls import CommitMessage, Group, KeyPackage, ProposalMessage
 from ..mls.nodes import LeafNode
 from ..mls.proposals import Add, Update
@@ -38,21 +39,6 @@ def verified_members(
             )
     check_one_root_each(identities.values())
     return identities
-
-
-def check_one_root_each(members: Iterable[VerifiedIdentity]) -> None:
-    """A name belongs to the device that claimed it, and to those that it admitted, directly or not.
-
-    Raises:
-        ValidationError: code `identity-conflict`.
-    """
-    roots: dict[str, bytes] = {}
-    for who in members:
-        if roots.setdefault(who.identity, who.root_key) != who.root_key:
-            raise ValidationError(
-                f"two members say that they are {who.identity}, and are not devices of one identity",
-                code="identity-conflict",
-            )
 
 
 def not_in_group(known: GroupState, bundles: Iterable[VerifiedBundle]) -> list[VerifiedBundle]:
@@ -89,7 +75,7 @@ def check_same_identities(
 ) -> None:
     """A member may change its keys, but not whose and which device it is."""
     for leaf in received.updated:
-        if leaf not in received.added and _who(before[leaf]) != _who(after[leaf]):
+        if leaf not in received.added and not same_client(before[leaf], after[leaf]):
             raise ValidationError("a member has taken on another identity", code="identity-changed")
 
 
@@ -107,7 +93,7 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
         case Update(leaf_node=leaf):
             assert received.sender.index is not None  # only members' messages get here
             before = known.identities[LeafIndex(received.sender.index)]
-            if _who(verify_leaf_identity(provider, suite, leaf)) != _who(before):
+            if not same_client(verify_leaf_identity(provider, suite, leaf), before):
                 raise ValidationError("a member would take on another identity", code="identity-changed")
 
 
