@@ -318,5 +318,5 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.told(MessageReceived, data=b"hello")
         await bob.client.register()
         assert [bob.identity] == [
-            bundle.identity for bundle in await alice.client.fetch_key_bundles(bob.identity)
+            bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]

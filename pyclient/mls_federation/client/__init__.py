@@ -17,7 +17,7 @@ from .events import (
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
-from .results import Delivery, GroupDetails, MemberDetails, Sent
+from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
 from .state import ClientState
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "DeliveryService",
     "EpochChanged",
     "Event",
+    "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
     "GroupReinitialized",
@@ -46,5 +47,6 @@ __all__ = [
     "Sent",
     "Storage",
     "Transport",
+    "WithoutKeys",
     "new_client",
 ]
