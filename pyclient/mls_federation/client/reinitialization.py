@@ -27,7 +27,7 @@ from .account import new_key_package
 from .agreeing import check_agreed
 from .members import verified_members
 from .session import GROUP_ID_SIZE, put_out
-from .state import Anew, ClientState, GroupState
+from .state import Anew, ClientState, GroupState, Intent
 
 # A Welcome says under encryption which group it comes out of.
 _OF_ANOTHER_GROUP = ("unknown-psk", "wrong-resumption")
@@ -110,7 +110,7 @@ def has_begun(known: GroupState) -> bool:
 
 
 def begin_anew(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
-    """Make the new group of the same members, in its epoch 1, and welcome them. The newcomers are still to be added.
+    """Make the new group of the same members, in its epoch 1, and welcome them. The newcomers are to be added next.
 
     Args:
         group_id: of the old group, which `has_begun`.
@@ -128,6 +128,8 @@ def begin_anew(provider: CryptoProvider, state: ClientState, group_id: bytes, no
     identities = verified_members(provider, group, {})
     check_agreed(group, identities)
     begun = _group_state(group, identities)
+    if anew.newcomers:
+        begun = replace(begun, intents=(Intent(added=anew.newcomers),))
     state = state.with_group(replace(known, anew=None, successor=group.group_id)).with_group(begun)
     if pending.welcome is not None:
         state = put_out(provider, state, begun.addresses, pending.welcome)

@@ -19,7 +19,6 @@ from ..federation.manifest import VerifiedBundle
 from ..federation.negotiation import new_agreement
 from ..federation.ordering import OrderingReceipt
 from ..mls import (
-    KeyPackage,
     PendingCommit,
     WireFormat,
     add,
@@ -127,17 +126,6 @@ def add_clients(
             )
     intent = Intent(added=tuple(bundle.key_package for bundle in missing))
     return _commit(provider, state, known, intent, now)
-
-
-def add_packages(
-    provider: CryptoProvider, state: ClientState, group_id: bytes, packages: Sequence[KeyPackage], now: int
-) -> ClientState:
-    """Add clients by KeyPackages that were verified before.
-
-    Raises:
-        ValidationError, VerificationError: one is not valid any more.
-    """
-    return _commit(provider, state, state.group(group_id), Intent(added=tuple(packages)), now)
 
 
 def remove_identity(

@@ -82,10 +82,9 @@ def test_all_members_come_along_and_can_talk(federation: Federation) -> None:
 def test_the_newcomer_is_added_after_the_members(federation: Federation, provider: CryptoProvider) -> None:
     dan = Peer(provider, "dan@a.example")
     federation.end(dan)
-    anew = federation.ann.group(federation.group_id).anew
-    assert anew is not None
     new_id = federation.begin()
-    federation.ann.state = session.add_packages(provider, federation.ann.state, new_id, anew.newcomers, NOW)
+    assert session.must_repeat(federation.ann.group(new_id))
+    federation.ann.state = session.repeat(provider, federation.ann.state, new_id, NOW)
     deliver(federation.ann, federation.ben, federation.cyd, dan)
     assert of_type(dan.events, GroupJoined) == [GroupJoined(new_id)]
     everybody = (*federation.members, dan)
