@@ -23,6 +23,7 @@ from mls_federation.federation.binding import (
     session_sign_content,
     split_identity,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
@@ -305,7 +306,7 @@ def room(limits: Limits) -> Room:
 
 
 def check_submission(request: SubmitRequest, limits: Limits) -> None:
-    """Return if a message can be delivered. Its content is none of the service's business, only that it is MLS 1.0.
+    """Return if a message can be delivered. Its content is none of the service's business, only that it is of MLS 1.0, in an envelope.
 
     Raises:
         Refused: it cannot.
@@ -320,9 +321,10 @@ def check_submission(request: SubmitRequest, limits: Limits) -> None:
             f"A message may have {limits.recipients} recipients; this one has {len(request.recipients)}. Send it in parts.",
             limit=limits.recipients,
         )
-    if len(request.message) < 4:
+    message = Envelope.decode(request.message).message
+    if len(message) < 4:
         raise DecodeError(
-            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(request.message)
+            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
-    if int.from_bytes(request.message[:2], "big") != ProtocolVersion.mls10:
+    if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)

@@ -184,6 +184,16 @@ def test_members_that_order_cannot(provider: CryptoProvider) -> None:
     assert refused.value.code == "needs-ordering-service"
 
 
+def test_a_plan_is_for_the_members_that_were_there(federation: Federation, provider: CryptoProvider) -> None:
+    known = federation.ann.group(federation.group_id)
+    bundles = [peer.bundle(THIRD) for peer in (federation.ben, federation.cyd)]
+    anew = plan(provider, known, THIRD, bundles, [])
+    federation.ann.add(federation.group_id, Peer(provider, "dan@a.example"))
+    with pytest.raises(StateError) as refused:
+        session.end_group(provider, federation.ann.state, federation.group_id, anew, NOW)
+    assert refused.value.code == "members-changed"
+
+
 def test_a_group_begins_anew_once(federation: Federation, provider: CryptoProvider) -> None:
     federation.end()
     with pytest.raises(StateError) as refused:
