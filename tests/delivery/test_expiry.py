@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from mls_delivery.context import DeliveryService, delivery_service
 from mls_delivery.service import Limits
@@ -33,18 +34,13 @@ async def service(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Asy
         limits=Limits(inbox_messages=3, inbox_octets=100),
     )
     for number, identity in enumerate((_BOB, _CAROL), 1):
-        await store.write(
-            accounts.open_session,
-            identity=identity,
-            credential=identity,
-            client_id=bytes([number]) * 16,
-            token_hash=bytes([number]) * 32,
-            now=clock.now,
-            expires=clock.now + 10**9,
-            max_clients=1,
-        )
+        await store.write(_add, identity, bytes([number]) * 16, clock.now)
     yield service
     await store.close()
+
+
+def _add(connection: Connection, identity: bytes, client_id: bytes, now: int) -> None:
+    accounts.add_client(connection, accounts.add_identity(connection, identity, now), client_id, identity)
 
 
 async def _put(service: DeliveryService, number: int, *recipients: bytes, octets: int = 10) -> list[int]:

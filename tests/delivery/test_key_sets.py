@@ -149,12 +149,19 @@ def test_who_is_drained_keeps_keys_for_one_use(
         assert carol.publish() == 7
 
 
+def _second_device(provider: CryptoProvider, service: Running, first: Device) -> Device:
+    """Another device of the same person, with a session."""
+    device = Device.new(provider, service)
+    first.admit(device)
+    device.open_session()
+    return device
+
+
 def test_the_answer_says_what_became_of_each_client(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
-    tablet = Device.registered(provider, service, key=laptop.key)
+    phone, tablet = (_second_device(provider, service, laptop) for _ in range(2))
     laptop.publish(laptop.key_set(clock.now, SUITE_1))
     phone.publish(phone.key_set(clock.now, SUITE_3, SUITE_2), phone.key_set(clock.now, SUITE_3))
     request = key_request("bob@b.example", SUITE_1)
@@ -220,8 +227,8 @@ def test_a_set_does_not_become_another_under_the_same_id(
 
 def test_one_bundle_for_each_client(provider: CryptoProvider, service: Running, clock: Clock) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
-    tablet = Device.registered(provider, service, key=laptop.key)
+    phone = Device.registered(provider, service, by=laptop)
+    tablet = Device.registered(provider, service, by=laptop)
     laptop.publish(laptop.key_set(clock.now), laptop.key_set(clock.now))
     phone.publish(phone.key_set(clock.now, last_resort=True))
     bundles = fetch(service, "bob@b.example")
