@@ -325,5 +325,5 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.client.set_delivery_service("b.example", addresses["b.example"])
         await bob.client.register()
         assert [bob.identity] == [
-            bundle.identity for bundle in await alice.client.fetch_key_bundles(bob.identity)
+            bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]
