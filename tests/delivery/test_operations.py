@@ -25,6 +25,7 @@ from tests.delivery.support import (
     Inbox,
     Process,
     checked,
+    enveloped,
     fetch,
     open_inbox,
     refusal,
@@ -41,6 +42,7 @@ format = "{format}"
 level = "debug"
 [limits]
 bundles_per_minute = 5
+ordering_per_minute = 5
 connections_source = 2
 body_seconds = 5
 """
@@ -154,7 +156,9 @@ def test_the_log_says_nothing_of_people(provider: CryptoProvider, tmp_path: Path
         bob.publish(bob.key_set(_now()))
         for _ in range(8):
             request = binding.SubmitRequest(
-                message_id=b"id-of-a-message!", recipients=(bob.identity,), message=MESSAGE + secret
+                message_id=b"id-of-a-message!",
+                recipients=(bob.identity,),
+                message=enveloped(MESSAGE + secret),
             )
             checked(process.request("POST", "/v1/messages", request, _headers(source)))
             process.request("POST", "/v1/bundles", bob.identity, _headers(source))
@@ -167,7 +171,7 @@ def test_the_log_says_nothing_of_people(provider: CryptoProvider, tmp_path: Path
         # And a failure, with the message in its hands.
         _drop_table(tmp_path / "delivery.sqlite3", "messages")
         request = binding.SubmitRequest(
-            message_id=b"another-message!", recipients=(bob.identity,), message=MESSAGE + secret
+            message_id=b"another-message!", recipients=(bob.identity,), message=enveloped(MESSAGE + secret)
         )
         assert refusal(process.request("POST", "/v1/messages", request, _headers(source)))[0] == 500
         assert process.end() == 0
@@ -250,6 +254,13 @@ def test_sources_have_limits_and_do_not_share_them(operated: Operated) -> None:
     assert answer.json()["retry_after"] == int(answer.headers["retry-after"])
 
 
+@pytest.mark.parametrize("path", ["/v1/groups", "/v1/commits", "/v1/missed", "/v1/group-info"])
+def test_what_orders_commits_has_limits_too(operated: Operated, path: str) -> None:
+    headers = {"Content-Type": binding.MEDIA_TYPE, "X-Forwarded-For": "203.0.113.1"}
+    answers = [operated.process.request("POST", path, b"", headers).status_code for _ in range(6)]
+    assert answers == [400] * 5 + [429]
+
+
 def test_a_source_may_have_so_many_connections(provider: CryptoProvider, operated: Operated) -> None:
     process = operated.process
     devices = [Device.registered(provider, process, f"bob{number}@b.example") for number in range(3)]
@@ -273,7 +284,7 @@ def test_the_end_lets_requests_finish_and_closes_inboxes(
     process = operated.process
     bob = Device.registered(provider, process)
     request = binding.SubmitRequest(
-        message_id=bytes(16), recipients=(bob.identity,), message=MESSAGE
+        message_id=bytes(16), recipients=(bob.identity,), message=enveloped(MESSAGE)
     ).encode()
     url = httpx.URL(process.url)
     assert url.port is not None

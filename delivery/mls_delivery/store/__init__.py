@@ -2,6 +2,7 @@
 
     accounts    identities, their clients, sessions, the service's signing key
     challenges  those for sessions that were used
+    devices     the events that say which clients an identity has
     key_sets    published keys, each handed out once
     messages    inboxes
     log         the append-only log of device events
@@ -12,7 +13,7 @@ functions whose first argument is a SQLAlchemy `Connection`. It owns the datacla
 listed below, so that its tables are known before a store is opened. Nothing else than a topic knows its tables; a
 topic that needs another's refers to it as `accounts.clients`, and topics never import each other in a ring.
 
-    await store.write(messages.submit, recipients, message_id, message, now, capacity)
+    await store.write(messages.submit, recipients, message_id, message, now, room)
     await store.read(key_sets.available, client.key, now)
 
 Each such call is one transaction: it happened entirely and is durable when it returns, or, if the function raised,
@@ -41,7 +42,7 @@ made once, as `schema.Prepared`. Tests that take the fixture `database_url`, or 
 run `python -m dev.initial_migration` after each change to them, else a test fails.
 """
 
-from . import accounts, challenges, groups, key_sets, log, messages
+from . import accounts, challenges, devices, groups, key_sets, log, messages
 from .announcements import announce
 from .errors import StoreError
 from .store import Store, open_store
@@ -52,6 +53,7 @@ __all__ = [
     "accounts",
     "announce",
     "challenges",
+    "devices",
     "groups",
     "key_sets",
     "log",

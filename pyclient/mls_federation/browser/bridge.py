@@ -23,6 +23,7 @@ from ..client import (
     EpochChanged,
     Event,
     GroupJoined,
+    GroupReinitialized,
     MessageReceived,
     MessageRefused,
     Ports,
@@ -163,7 +164,8 @@ class Bridge:
 
     async def fetch_key_bundles(self, *, client: int, identity: str) -> list[Shape]:
         return [
-            shapes.key_bundle(bundle) for bundle in await self._client(client).fetch_key_bundles(identity)
+            shapes.key_bundle(bundle)
+            for bundle in (await self._client(client).fetch_key_bundles(identity)).bundles
         ]
 
     async def create_group(
@@ -237,7 +239,7 @@ class Bridge:
 
     def _on_event(self, number: int, event: Event) -> None:
         match event:
-            case GroupJoined(group_id):
+            case GroupJoined(group_id=group_id) | GroupReinitialized(group_id=group_id):
                 self._emit(
                     "group", GroupEvent(client=number, group_id=group_id, details=self._now(number, group_id))
                 )

@@ -2,12 +2,14 @@
 
 from .client import Client, new_client
 from .delivery_service import DeliveryService
+from .devices import DeviceDetails
 from .events import (
     BackgroundFailure,
     ConnectionChanged,
     EpochChanged,
     Event,
     GroupJoined,
+    GroupReinitialized,
     LogFault,
     MessageNotDelivered,
     MessageReceived,
@@ -16,7 +18,7 @@ from .events import (
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
-from .results import Delivery, GroupDetails, MemberDetails, Sent
+from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
 from .state import ClientState
 
 __all__ = [
@@ -28,10 +30,13 @@ __all__ = [
     "ConnectionEnded",
     "Delivery",
     "DeliveryService",
+    "DeviceDetails",
     "EpochChanged",
     "Event",
+    "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
+    "GroupReinitialized",
     "LogFault",
     "MemberDetails",
     "MessageNotDelivered",
@@ -44,5 +49,6 @@ __all__ = [
     "Sent",
     "Storage",
     "Transport",
+    "WithoutKeys",
     "new_client",
 ]

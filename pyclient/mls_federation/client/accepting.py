@@ -30,6 +30,7 @@ from .events import (
     MessageRefused,
     RemovedFromGroup,
 )
+from .log_state import after_telling, hear
 from .members import check_proposed, check_same_identities, names, unchanged, verified_members
 from .payload import show
 from .state import RETENTION, ClientState, GroupState, PastState
@@ -102,19 +103,23 @@ def _accept_group_message(
     if isinstance(received, CommitMessage):
         return _enter(provider, state, known, received, now)
     if isinstance(received, ApplicationMessage):
-        return _accept_data(state, known, received, now)
+        return _accept_data(provider, state, known, received, now)
     check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
 
-def _accept_data(state: ClientState, known: GroupState, received: ApplicationMessage, now: int) -> Accepted:
+def _accept_data(
+    provider: CryptoProvider, state: ClientState, known: GroupState, received: ApplicationMessage, now: int
+) -> Accepted:
     present = received.epoch == known.group.epoch
     who = (known.identities if present else known.past_identities[received.epoch])[received.sender]
     after, opened = show(replace(known, group=received.group), who.identity_key, received.data)
     after = forks.heard(after, _signature_key(known, received), received.epoch, now)
-    state = state.with_group(after)
     if opened is None:
-        return Accepted(state, ())
+        return Accepted(state.with_group(after), ())
+    domains = [member.domain for member in known.identities.values()]
+    logs, counted, faults = hear(provider, state.logs, domains, opened.heads)
+    after = replace(after, told=after_telling(after.told, counted))
     event = MessageReceived(
         group_id=known.group.group_id,
         sender=who.identity,
@@ -122,7 +127,7 @@ def _accept_data(state: ClientState, known: GroupState, received: ApplicationMes
         epoch=received.epoch,
         data=opened.data,
     )
-    return Accepted(state, (event,))
+    return Accepted(replace(state, logs=logs).with_group(after), (event, *faults))
 
 
 def _signature_key(known: GroupState, received: ApplicationMessage) -> bytes:
@@ -156,6 +161,10 @@ def _accept_rival(
     else:
         assert isinstance(received, CommitMessage)  # its content type says so
         successor = received.group.context.confirmed_transcript_hash
+    if successor == past.successor and isinstance(received, CommitMessage) and forks.has_gap(before, past):
+        identities = verified_members(provider, received.group, unchanged(base, received.removed))
+        after = forks.filled(before, received.group, identities, received.sender, now)
+        return _accept_held(provider, state.with_group(after), after.group.group_id, [], now)
     if successor >= past.successor:
         return Accepted(state, ())
     if isinstance(received, RemovedMessage):
@@ -225,7 +234,12 @@ def _accept_held(
 ) -> Accepted:
     """Try again what came too early for this group, or was of a branch that we were not on."""
     known = state.group(group_id)
-    mine = [stray for stray in state.strays if _group_id_of(stray) == group_id]
+    ended = known.group.reinit is not None
+    mine = [
+        stray
+        for stray in state.strays
+        if _group_id_of(stray) == group_id or (ended and _is_welcome(stray))  # into what it begins anew as
+    ]
     strays = tuple(stray for stray in state.strays if stray not in mine)
     state = replace(state.with_group(replace(known, held=())), strays=strays)
     accepted = _try_again(provider, state, (*known.held, *mine), events, now)
@@ -257,7 +271,8 @@ def _refuse(state: ClientState, envelope: bytes, error: RemoteError, now: int) -
     held = False
     if known is None:
         # A departed group's are of its members' branches: we may be added again.
-        if error.code == "unknown-group" or group_id in state.departed:
+        # And a Welcome whose PSK we lack may be into what a group of ours begins anew as, before we know that it ends.
+        if error.code in ("unknown-group", "unknown-psk") or group_id in state.departed:
             state, held = replace(state, strays=_latest((*state.strays, envelope))), True
     elif error.code == "future-epoch" or _may_be_of_another_branch(known, envelope, error):
         waiting = (*known.held, envelope)

@@ -36,6 +36,7 @@ from ..client import (
     Event,
     GroupDetails,
     GroupJoined,
+    GroupReinitialized,
     MessageReceived,
     MessageRefused,
     RemovedFromGroup,
@@ -127,12 +128,15 @@ async def _fetch(identity: str, services: Mapping[str, str]) -> None:
     provider = PycaProvider()
     async with HttpTransport() as transport:
         service = await find_service(transport, domain, services[domain])
-        bundles = await fetch_bundles(
+        fetched = await fetch_bundles(
             transport, service, provider, identity, supported_suites(provider), int(time.time())
         )
-    for bundle in bundles:
+    for bundle in fetched.bundles:
         for line in describe_bundle(bundle):
             _say(line)
+    for client in fetched.without:
+        offered = ", ".join(suite.name for suite in client.offered)
+        _say(f"client {client.client_id.hex()}: {f'keys for {offered} only' if offered else 'no keys left'}")
 
 
 def describe_bundle(bundle: VerifiedBundle) -> list[str]:
@@ -290,6 +294,8 @@ def _show(event: Event) -> None:
     match event:
         case GroupJoined(group_id=group_id):
             _say(f"* joined group {group_id.hex()}")
+        case GroupReinitialized(old_group_id=old_id, group_id=group_id):
+            _say(f"* group {old_id.hex()} goes on as {group_id.hex()}")
         case MessageReceived(sender=sender, data=data):
             _say(f"{sender}: {data.decode('utf-8', 'replace')}")
         case EpochChanged(epoch=epoch, added=added, removed=removed):

@@ -32,7 +32,6 @@ def upgrade() -> None:
         "identities",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("identity", sa.LargeBinary(), nullable=False),
-        sa.Column("credential", sa.LargeBinary(), nullable=False),
         sa.Column("claimed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("identities_key")),
         sa.UniqueConstraint("identity", name=op.f("identities_unique_identity")),
@@ -68,9 +67,11 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("identity", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("client_id", sa.LargeBinary(), nullable=False),
+        sa.Column("credential", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["identity"], ["identities.id"], name=op.f("clients_identity")),
         sa.PrimaryKeyConstraint("id", name=op.f("clients_key")),
         sa.UniqueConstraint("identity", "client_id", name=op.f("clients_unique_identity_client_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "commits",
@@ -85,13 +86,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("group_id", "epoch", name=op.f("commits_key")),
     )
     op.create_table(
+        "device_events",
+        sa.Column("identity", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event", sa.LargeBinary(), nullable=False),
+        sa.Column("log_number", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["identity"], ["identities.id"], name=op.f("device_events_identity")),
+        sa.PrimaryKeyConstraint("identity", "sequence", name=op.f("device_events_key")),
+    )
+    op.create_table(
         "inboxes",
         sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("last_sequence", sa.BigInteger(), nullable=False),
         sa.Column("acknowledged", sa.BigInteger(), nullable=False),
+        sa.Column("waiting_messages", sa.BigInteger(), nullable=False),
+        sa.Column("waiting_octets", sa.BigInteger(), nullable=False),
         sa.Column("opening", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("inboxes_client")),
+        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("inboxes_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client", name=op.f("inboxes_key")),
+    )
+    op.create_table(
+        "key_package_refs",
+        sa.Column("ref", sa.LargeBinary(), nullable=False),
+        sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client"], ["clients.id"], name=op.f("key_package_refs_client"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("ref", "client", name=op.f("key_package_refs_key")),
+    )
+    op.create_index(
+        op.f("key_package_refs_by_client_expires"), "key_package_refs", ["client", "expires"], unique=False
     )
     op.create_table(
         "key_sets",
@@ -103,7 +128,7 @@ def upgrade() -> None:
         sa.Column("expires", sa.BigInteger(), nullable=False),
         sa.Column("last_resort", sa.Boolean(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("key_sets_client")),
+        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("key_sets_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("key_sets_key")),
         sa.UniqueConstraint(
             "client", "user_init_key_id", name=op.f("key_sets_unique_client_user_init_key_id")
@@ -116,7 +141,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("messages_client")),
+        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("messages_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client", "sequence", name=op.f("messages_key")),
     )
     op.create_table(
@@ -124,7 +149,7 @@ def upgrade() -> None:
         sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("received_client")),
+        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("received_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client", "fingerprint", name=op.f("received_key")),
     )
     op.create_index(op.f("received_by_received_at"), "received", ["received_at"], unique=False)
@@ -133,7 +158,7 @@ def upgrade() -> None:
         sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("sessions_client")),
+        sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("sessions_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client", name=op.f("sessions_key")),
         sa.UniqueConstraint("token_hash", name=op.f("sessions_unique_token_hash")),
     )
