@@ -326,7 +326,7 @@ async def test_an_inbox_is_read_in_portions(store: Store) -> None:
         room = messages.Room(100, 10**9)
         for number in range(5):
             messages.submit(connection, [b"bob@b.example"], bytes([number] * 16), bytes(1000), 1, room)
-        return connection.execute(select(accounts.clients.c.id)).scalar_one()
+        return int(connection.execute(select(accounts.clients.c.id)).scalar_one())
 
     client = await store.write(fill)
 
