@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import log_routes, problems, routes
+from . import group_routes, log_routes, problems, routes
 from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
@@ -42,6 +42,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
             *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
+            *group_routes.ROUTES,
         ],
         exception_handlers={
             RemoteError: problems.on_remote_error,

@@ -13,6 +13,7 @@ from mls_federation.crypto import CryptoProvider, SignatureScheme
 from .challenges import Challenges
 from .config import Federation, Network
 from .connections import Connections
+from .group_cache import Groups
 from .metrics import Metrics
 from .rates import Rates, rates
 from .service import Limits
@@ -28,6 +29,10 @@ ENDPOINTS: Mapping[str, str] = {
     "tree_head": "/v1/tree-head",
     "consistency": "/v1/consistency",
     "log_entries": "/v1/log-entries",
+    "groups": "/v1/groups",
+    "commits": "/v1/commits",
+    "missed": "/v1/missed",
+    "group_info": "/v1/group-info",
 }
 
 
@@ -39,6 +44,7 @@ class DeliveryService:
         domain: whose identities it serves.
         public_key: that of its signing key.
         signing_key: its private signing key. Secret.
+        groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
         trusted_proxies: whose word on where a request comes from is taken.
@@ -52,6 +58,7 @@ class DeliveryService:
     provider: CryptoProvider
     store: Store
     challenges: Challenges
+    groups: Groups
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
@@ -88,6 +95,7 @@ async def delivery_service(
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        groups=Groups(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,

@@ -97,7 +97,7 @@ async def publish_key_sets(request: Request) -> Response:
     """`PUT /v1/key-sets`."""
     service = service_of(request)
     check_media_type(request, MEDIA_TYPE)
-    client = await _client_of(request, service)
+    client = await client_of(request, service)
     asked = await read_struct(request, PublishRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
     # Many signatures: in a thread, so that nobody else has to wait for them.
@@ -161,7 +161,12 @@ def _limit(request: Request, service: DeliveryService, buckets: Buckets) -> None
     buckets.spend(source_of(request, service.trusted_proxies), service.clock())
 
 
-async def _client_of(request: Request, service: DeliveryService) -> Client:
+async def client_of(request: Request, service: DeliveryService) -> Client:
+    """The client whose session a request is made in.
+
+    Raises:
+        Refused: code `unauthorized`.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
         token_secret = from_base64url(token)

@@ -4,6 +4,7 @@
     key_sets    published keys, each handed out once
     messages    inboxes
     log         the append-only log of device events
+    groups      groups whose commits are ordered here
 
 **A topic** is a module here with its tables (`Table("…", metadata, …)`, `metadata` of `schema.py`) and plain synchronous
 functions whose first argument is a SQLAlchemy `Connection`. It owns the dataclasses that these take and give. It is
@@ -35,9 +36,19 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, key_sets, log, messages
+from . import accounts, groups, key_sets, log, messages
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
 
-__all__ = ["Store", "StoreError", "accounts", "announce", "key_sets", "log", "messages", "open_store"]
+__all__ = [
+    "Store",
+    "StoreError",
+    "accounts",
+    "announce",
+    "groups",
+    "key_sets",
+    "log",
+    "messages",
+    "open_store",
+]
