@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import group_routes, log_routes, problems, routes
+from . import device_routes, group_routes, log_routes, problems, routes
 from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
@@ -30,12 +30,14 @@ def application(service: DeliveryService) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await service.sign_in.close()
         await service.store.close()
 
     app = Starlette(
         routes=[
             Route(WELL_KNOWN_PATH, routes.describe, methods=["GET"]),
             Route(ENDPOINTS["challenge"], routes.issue_challenge, methods=["POST"]),
+            *device_routes.ROUTES,
             Route(ENDPOINTS["sessions"], routes.open_session, methods=["POST"]),
             Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),

@@ -17,10 +17,13 @@ from .group_cache import Groups
 from .metrics import Metrics
 from .rates import Rates, rates
 from .service import Limits
+from .sign_in import SignIn, sign_in
 from .store import Store, accounts
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
+    "devices": "/v1/devices",
+    "history": "/v1/history",
     "sessions": "/v1/sessions",
     "key_sets": "/v1/key-sets",
     "bundles": "/v1/bundles",
@@ -47,9 +50,9 @@ class DeliveryService:
         groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        sign_in: says who may claim an identity.
         trusted_proxies: whose word on where a request comes from is taken.
         federation: how it deals with other domains.
-        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
@@ -62,9 +65,9 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    sign_in: SignIn
     trusted_proxies: tuple[Network, ...]
     federation: Federation
-    sign_in_url: str | None
     metrics: Metrics
     rates: Rates
     connections: Connections
@@ -84,6 +87,9 @@ async def delivery_service(
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
+    Args:
+        sign_in_url: who is asked whether somebody may have an identity; without it, whoever asks first gets it.
+
     Raises:
         StoreError: the store is that of another domain.
     """
@@ -99,9 +105,9 @@ async def delivery_service(
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        sign_in=sign_in(sign_in_url),
         trusted_proxies=trusted_proxies,
         federation=federation or Federation(),
-        sign_in_url=sign_in_url,
         metrics=Metrics(),
         rates=rates(limits),
         connections=Connections(limits.connections, limits.connections_source),

@@ -79,16 +79,14 @@ async def open_session(request: Request) -> Response:
         token_hash=token_hash(token_secret),
         now=now,
         expires=expires,
-        max_clients=service.limits.clients,
     )
-    if outcome is SessionOutcome.claimed_by_another:
+    if outcome is SessionOutcome.unknown_identity:
         raise Refused(
-            "identity-claimed",
-            "Somebody else has this identity already. Choose another name, or use the key it belongs to.",
+            "unknown-identity", "Nobody has claimed this identity. Claim it at the end point `devices`."
         )
-    if outcome is SessionOutcome.too_many_clients:
+    if outcome is SessionOutcome.not_a_device:
         raise Refused(
-            "too-many-clients", f"An identity may have {service.limits.clients} clients, and this one has."
+            "not-a-device", "This is no device of the identity. One that is there can admit it, at `devices`."
         )
     return _reply(SessionResponse(token_secret=token_secret, expires=expires))
 

@@ -147,7 +147,7 @@ def check_publication(
 def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, now: int) -> NewKeySet:
     user_init_key = key_set.user_init_key
     if user_init_key.credential.encode() != client.credential:
-        raise malformed("UserInitKey", "credential", "it is not the one that claimed the identity")
+        raise malformed("UserInitKey", "credential", "it is not that of this device")
     verify_key_set(provider, client.identity, key_set, now=now)
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,

@@ -35,7 +35,8 @@ from mls_federation.crypto import (
     generate_signature_key,
 )
 from mls_federation.errors import ServiceError
-from mls_federation.federation import binding, seed
+from mls_federation.federation import binding, devices, log, seed
+from mls_federation.federation.devices import DeviceEvent
 from mls_federation.federation.identity import FEDERATION_IDENTITY, identity_extension
 from mls_federation.federation.manifest import build_key_set
 from mls_federation.mls.credentials import CredentialType, basic_credential
@@ -97,6 +98,7 @@ def running_service(
     clock: Clock,
     limits: Limits | None = None,
     domain: str = "b.example",
+    sign_in_url: str | None = None,
     ending: list[threading.Thread] | None = None,
 ) -> Iterator[Running]:
     """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
@@ -116,6 +118,7 @@ def running_service(
             clock=clock,
             allowed_origins=(ORIGIN,),
             limits=limits or Limits(),
+            sign_in_url=sign_in_url,
         )
         config = uvicorn.Config(
             application(service), log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
@@ -139,6 +142,14 @@ def running_service(
             wait_for_end(thread)
         else:
             ending.append(thread)
+
+
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def wait_for_end(thread: threading.Thread) -> None:
@@ -168,9 +179,7 @@ class Process(Running):
 @contextlib.contextmanager
 def service_process(folder: Path, *options: str, domain: str = "b.example") -> Iterator[Process]:
     """A service as a user starts it, on a port of its own, with its database in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     database = (folder / "delivery.sqlite3").as_posix()
     command = [sys.executable, "-m", "mls_delivery", "--domain", domain, "--port", str(port)]
     command += ["--database", f"sqlite:///{database}", "--allow-origin", ORIGIN, *options]
@@ -204,6 +213,7 @@ class Device:
     key: KeyPair
     client_id: bytes
     token_secret: bytes = field(default=b"", repr=False)
+    lineage: tuple[DeviceEvent, ...] = ()
 
     @classmethod
     def new(
@@ -213,9 +223,16 @@ class Device:
         identity: str = "bob@b.example",
         key: KeyPair | None = None,
     ) -> Device:
-        """A device without a session; with the key of another device, it is one of the same person."""
+        """A device without a session, that nobody has admitted."""
         key = key or generate_signature_key(provider, SignatureScheme.ed25519)
         return cls(provider, service, identity.encode(), key, provider.random(binding.CLIENT_ID_SIZE))
+
+    @classmethod
+    def claiming(cls, provider: CryptoProvider, service: Running, identity: str = "bob@b.example") -> Device:
+        """A device that has claimed its identity, without a session."""
+        device = cls.new(provider, service, identity)
+        device.claim()
+        return device
 
     @classmethod
     def registered(
@@ -223,12 +240,56 @@ class Device:
         provider: CryptoProvider,
         service: Running,
         identity: str = "bob@b.example",
-        key: KeyPair | None = None,
+        by: Device | None = None,
     ) -> Device:
-        """A device with a session."""
-        device = cls.new(provider, service, identity, key)
+        """A device with a session, that has claimed the identity, or that another one has admitted."""
+        device = cls.new(provider, service, identity)
+        if by is None:
+            device.claim()
+        else:
+            by.admit(device)
         device.open_session()
         return device
+
+    def claim_event(self) -> DeviceEvent:
+        """The event by which it claims its identity."""
+        return devices.claim_event(self.provider, self.client_id, self.credential, self.key)
+
+    def request(self) -> devices.DeviceRequest:
+        """Its request to be admitted."""
+        return devices.device_request(self.provider, self.client_id, self.credential, self.key)
+
+    def chain(self) -> devices.Devices:
+        """The chain of its identity, as the service has it."""
+        asked = log.HistoryRequest(identity=self.identity)
+        history = log.IdentityHistory.decode(checked(self.service.post("/v1/history", asked)))
+        return devices.devices_of(self.provider, [logged.event for logged in history.events])
+
+    def send(self, event: DeviceEvent) -> httpx.Response:
+        """The answer to an event."""
+        return self.service.post("/v1/devices", event)
+
+    def claim(self) -> None:
+        """Claim its identity."""
+        checked(self.send(self.claim_event()))
+
+    def admission(self, new: Device) -> DeviceEvent:
+        """The event by which it admits another."""
+        return devices.admit_event(self.provider, self.chain(), new.request(), self.credential, self.key)
+
+    def admit(self, new: Device) -> None:
+        """Admit another."""
+        event = self.admission(new)
+        checked(self.send(event))
+        new.lineage = (*self.lineage, event)
+
+    def revocation(self, gone: Device) -> DeviceEvent:
+        """The event by which it revokes one."""
+        return devices.revoke_event(self.provider, self.chain(), gone.client_id, self.credential, self.key)
+
+    def revoke(self, gone: Device) -> None:
+        """Revoke one."""
+        checked(self.send(self.revocation(gone)))
 
     @property
     def credential(self) -> seed.Credential:
@@ -297,7 +358,7 @@ class Device:
             lifetime=Lifetime(not_before=now, not_after=now + seconds),
             leaf_extensions=[
                 identity_extension(
-                    self.provider, self.credential, self.key, suite, signature_key.public_key, ()
+                    self.provider, self.credential, self.key, suite, signature_key.public_key, self.lineage
                 )
             ],
         ).key_package

@@ -145,8 +145,8 @@ def test_a_set_does_not_become_another_under_the_same_id(
 
 def test_one_bundle_for_each_client(provider: CryptoProvider, service: Running, clock: Clock) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
-    tablet = Device.registered(provider, service, key=laptop.key)
+    phone = Device.registered(provider, service, by=laptop)
+    tablet = Device.registered(provider, service, by=laptop)
     laptop.publish(laptop.key_set(clock.now), laptop.key_set(clock.now))
     phone.publish(phone.key_set(clock.now, last_resort=True))
     bundles = fetch(service, "bob@b.example")

@@ -26,7 +26,7 @@ def test_a_message_reaches_every_client_of_every_recipient(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     bob = Device.registered(provider, service, "bob@b.example")
-    bobs_phone = Device.registered(provider, service, "bob@b.example", bob.key)
+    bobs_phone = Device.registered(provider, service, "bob@b.example", bob)
     carol = Device.registered(provider, service, "carol@b.example")
     assert submit(service, "bob@b.example", "carol@b.example", message_id=_ID) == [0, 0]
     for device in (bob, bobs_phone, carol):
@@ -85,7 +85,7 @@ def test_a_full_inbox(provider: CryptoProvider, tmp_path: Path, clock: Clock) ->
     limits = Limits(inbox_messages=2)
     with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service, "bob@b.example")
-        phone = Device.registered(provider, service, "bob@b.example", bob.key)
+        phone = Device.registered(provider, service, "bob@b.example", bob)
         Device.registered(provider, service, "carol@b.example")
         assert submit(service, "bob@b.example") == [0]
         with phone.inbox() as inbox:

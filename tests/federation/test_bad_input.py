@@ -150,7 +150,16 @@ def description(**changed: object) -> dict[str, object]:
         "signing_key": "A" * 43,
         "endpoints": {
             name: f"/v1/{name}"
-            for name in ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
+            for name in (
+                "challenge",
+                "devices",
+                "history",
+                "sessions",
+                "key_sets",
+                "bundles",
+                "messages",
+                "inbox",
+            )
         },
         "limits": {},
         **changed,
@@ -235,10 +244,10 @@ async def test_an_unknown_identity(addresses: Addresses) -> None:
 async def test_an_identity_of_another_key(addresses: Addresses) -> None:
     name = unique("alice", "a.example")
     async with person(name, addresses.by_domain) as alice:
-        with pytest.raises(ServiceError) as caught:
+        with pytest.raises(StateError) as caught:
             async with person(name, addresses.by_domain):
                 pass
-        assert (caught.value.code, caught.value.status) == ("identity-claimed", 403)
+        assert caught.value.code == "not-admitted"
 
         async with person(unique("bob", "b.example"), addresses.by_domain) as bob:
             [bundle] = await bob.client.fetch_key_bundles(name)

@@ -235,7 +235,7 @@ async def test_a_name_that_somebody_has(addresses: Addresses) -> None:
     async with person(unique("bob", "b.example"), addresses.by_domain) as bob:
         code, _, errors = await run("chat", bob.identity, *service_options(addresses))
     assert code == 1
-    assert errors.startswith("identity-claimed: Somebody else has this identity already.")
+    assert errors.startswith(f"not-admitted: {bob.identity} belongs to other devices.")
 
 
 @pytest.mark.parametrize(

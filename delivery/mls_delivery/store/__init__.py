@@ -1,6 +1,7 @@
 """What the service keeps, and how: a `Store` that runs plain functions in transactions, and topics made of such functions.
 
     accounts    identities, their clients, sessions, the service's signing key
+    devices     the events that say which clients an identity has
     key_sets    published keys, each handed out once
     messages    inboxes
     log         the append-only log of device events
@@ -36,7 +37,7 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, groups, key_sets, log, messages
+from . import accounts, devices, groups, key_sets, log, messages
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
@@ -46,6 +47,7 @@ __all__ = [
     "StoreError",
     "accounts",
     "announce",
+    "devices",
     "groups",
     "key_sets",
     "log",

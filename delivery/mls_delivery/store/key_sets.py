@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from ..refusals import Refused
-from .accounts import clients, identities
+from .accounts import check_active, clients, identities
 from .announcements import announce
 from .schema import Key, metadata
 
@@ -35,7 +35,7 @@ key_sets = Table(
     "key_sets",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("user_init_key_id", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("suites", LargeBinary, nullable=False),
@@ -91,8 +91,9 @@ def publish(
     A last resort replaces the one before.
 
     Raises:
-        Refused: `key-set-conflict` or `too-many-key-sets`.
+        Refused: `unauthorized`, `key-set-conflict` or `too-many-key-sets`.
     """
+    check_active(connection, client)
     # A set that has expired cannot be published again (service.check_key_set), so there is no need to remember it.
     connection.execute(delete(key_sets).where(key_sets.c.client == client, key_sets.c.expires <= now))
     for key_set in new:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mls_federation.federation.binding import RecipientStatus
 
-from .accounts import clients, identities
+from .accounts import check_active, clients, identities
 from .announcements import announce
 from .database import Prepared
 from .schema import metadata
@@ -41,7 +41,7 @@ OPENED = "inbox-opened"
 inboxes = Table(
     "inboxes",
     metadata,
-    Column("client", ForeignKey(clients.c.id), primary_key=True),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), primary_key=True),
     Column("last_sequence", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
     Column("opening", LargeBinary),
@@ -50,7 +50,7 @@ inboxes = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("message_id", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
@@ -62,7 +62,7 @@ messages = Table(
 received = Table(
     "received",
     metadata,
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("client", "fingerprint"),
@@ -166,7 +166,11 @@ def open_inbox(connection: Connection, client: int, opening: bytes, now: int) ->
 
     Args:
         opening: 16 random octets, by which `is_open` knows this opening.
+
+    Raises:
+        Refused: code `unauthorized`: the client is no more.
     """
+    check_active(connection, client)
     # Here, because it is seldom enough: nobody has to wait for it who submits.
     connection.execute(delete(received).where(received.c.received_at < now - _MEMORY_SECONDS))
     announce(connection, OPENED, str(client))

@@ -2,6 +2,7 @@
 
 from .client import Client, new_client
 from .delivery_service import DeliveryService
+from .devices import DeviceDetails
 from .events import (
     BackgroundFailure,
     ConnectionChanged,
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionEnded",
     "Delivery",
     "DeliveryService",
+    "DeviceDetails",
     "EpochChanged",
     "Event",
     "GroupDetails",

@@ -30,6 +30,8 @@ from ..federation.binding import (
     session_sign_content,
     to_base64url,
 )
+from ..federation.devices import DeviceEvent
+from ..federation.log import HistoryRequest, IdentityHistory
 from ..federation.manifest import VerifiedBundle, verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
@@ -40,7 +42,7 @@ S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
+_ENDPOINTS = ("challenge", "devices", "history", "sessions", "key_sets", "bundles", "messages", "inbox")
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,11 @@ async def find_service(transport: Transport, domain: str, url: str) -> DeliveryS
 async def open_session(
     transport: Transport, service: DeliveryService, provider: CryptoProvider, account: Account
 ) -> bytes:
-    """Prove that we hold our identity key; claims the identity if nobody has. Returns a token. Secret.
+    """Prove that we hold our identity key. Returns a token. Secret.
 
     Raises:
-        ServiceError: code `identity-claimed` among others.
+        ServiceError: code `unknown-identity`: nobody has claimed the identity; `not-a-device`: it is another's, or has not
+            admitted us yet, or has revoked us; and others.
         TransportError: code `unreachable`.
     """
     challenge = await _post(transport, service, "challenge", None, Challenge)
@@ -128,6 +131,34 @@ async def open_session(
         signature=provider.sign(account.scheme, account.identity_key.private_key, content),
     )
     return (await _post(transport, service, "sessions", request, SessionResponse)).token_secret
+
+
+async def add_device_event(
+    transport: Transport, service: DeliveryService, event: DeviceEvent, sign_in_token: str | None = None
+) -> IdentityHistory:
+    """Have an event put at the end of an identity's chain; doing so again changes nothing. Returns the chain.
+
+    Args:
+        sign_in_token: for a claim, what the operator's sign-in has given us. Secret.
+
+    Raises:
+        ServiceError: code `identity-claimed`, `claim-refused`, `stale-event`, `not-a-device` among others.
+        TransportError: code `unreachable`.
+    """
+    headers = {} if sign_in_token is None else {"Authorization": f"Bearer {sign_in_token}"}
+    response = await _send(transport, service, "POST", "devices", MEDIA_TYPE, event.encode(), headers)
+    return _decode(response, IdentityHistory)
+
+
+async def fetch_history(transport: Transport, service: DeliveryService, identity: str) -> IdentityHistory:
+    """All events of an identity, in order; nothing of it is verified.
+
+    Raises:
+        ServiceError: code `unknown-identity` among others.
+        TransportError: code `unreachable`.
+    """
+    request = HistoryRequest(identity=identity.encode("utf-8"))
+    return await _post(transport, service, "history", request, IdentityHistory)
 
 
 async def publish(

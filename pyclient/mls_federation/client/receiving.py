@@ -9,6 +9,7 @@ from ..federation.binding import (
     CLOSE_BAD_CURSOR,
     CLOSE_BAD_TOKEN,
     CLOSE_REPLACED,
+    CLOSE_REVOKED,
     InboxAck,
     InboxDelivery,
     InboxFrame,
@@ -18,6 +19,7 @@ from ..federation.binding import (
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
+from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged
 from .keys import KEY_SETS, publish_key_sets
 from .outbox import deliver
@@ -40,7 +42,8 @@ class Receiver:
         """Receive until `close`, connecting again whenever the connection breaks.
 
         Raises:
-            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on.
+            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on; `device-revoked`,
+                `not-admitted`: this is no device of our identity, or no more.
         """
         core = self._core
         await core.tell_untold()
@@ -69,7 +72,7 @@ class Receiver:
     async def _receive_all(self) -> bool:
         """One connection, from hello to its end. Returns whether it came to stand."""
         core = self._core
-        token = await core.session_token()
+        token = await session_token(core)
         inbox = self._inbox = await open_inbox(core.ports.transport, core.own_service)
         ready = False
         try:
@@ -102,6 +105,13 @@ class Receiver:
         elif end.code == CLOSE_REPLACED:
             self._closed = True
             raise StateError("this client is connected from elsewhere", code="replaced") from None
+        elif end.code == CLOSE_REVOKED:
+            self._closed = True
+            core.end_session()
+            raise StateError(
+                f"another device of {core.state.account.identity} has revoked this one; begin anew as a new device",
+                code="device-revoked",
+            ) from None
         elif not was_ready and not self._closed:
             raise TransportError(f"the delivery service closed our inbox at once ({end})") from None
 

@@ -13,8 +13,9 @@ from ..errors import StateError, UnsupportedError, ValidationError
 from ..federation.binding import MESSAGE_ID_SIZE, domain_of
 from ..federation.manifest import VerifiedBundle
 from ..mls import PendingCommit, add, commit, create_group, remove, send_application_data
+from ..mls.tree_math import LeafIndex
 from .account import new_key_package
-from .members import not_in_group, unchanged, verified_members
+from .members import leaves_of, not_in_group, unchanged, verified_members
 from .state import ClientState, GroupState, Outgoing
 
 GROUP_ID_SIZE = 16
@@ -90,6 +91,32 @@ def remove_identity(
     leaves = [leaf for leaf, who in known.identities.items() if who.identity == identity]
     if not leaves:
         raise StateError(f"{identity} is not in this group", code="not-a-member")
+    return _remove(provider, state, known, leaves, now)
+
+
+def remove_device(
+    provider: CryptoProvider,
+    state: ClientState,
+    group_id: bytes,
+    identity: str,
+    identity_key: bytes,
+    now: int,
+) -> ClientState:
+    """Remove one device of an identity.
+
+    Raises:
+        StateError: code `not-a-member`: it is not here; `cannot-remove-self`: it is this one.
+    """
+    known = state.group(group_id)
+    leaves = leaves_of(known, identity, identity_key)
+    if not leaves:
+        raise StateError(f"this device of {identity} is not in this group", code="not-a-member")
+    return _remove(provider, state, known, leaves, now)
+
+
+def _remove(
+    provider: CryptoProvider, state: ClientState, known: GroupState, leaves: Sequence[LeafIndex], now: int
+) -> ClientState:
     if known.group.own_leaf in leaves:
         raise StateError(
             "nobody can commit their own removal; ask another member to remove you", code="cannot-remove-self"
