@@ -159,6 +159,9 @@ def description(**changed: object) -> dict[str, object]:
                 "bundles",
                 "messages",
                 "inbox",
+                "tree_head",
+                "consistency",
+                "log_entries",
             )
         },
         "limits": {},

@@ -31,7 +31,15 @@ from ..federation.binding import (
     to_base64url,
 )
 from ..federation.devices import DeviceEvent
-from ..federation.log import HistoryRequest, IdentityHistory
+from ..federation.log import (
+    ConsistencyProof,
+    ConsistencyRequest,
+    EntriesRequest,
+    EntriesResponse,
+    HistoryRequest,
+    IdentityHistory,
+    SignedTreeHead,
+)
 from ..federation.manifest import VerifiedBundle, verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
@@ -42,7 +50,19 @@ S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "devices", "history", "sessions", "key_sets", "bundles", "messages", "inbox")
+_ENDPOINTS = (
+    "challenge",
+    "devices",
+    "sessions",
+    "key_sets",
+    "bundles",
+    "messages",
+    "inbox",
+    "history",
+    "tree_head",
+    "consistency",
+    "log_entries",
+)
 
 
 @dataclass(frozen=True)
@@ -159,6 +179,37 @@ async def fetch_history(transport: Transport, service: DeliveryService, identity
     """
     request = HistoryRequest(identity=identity.encode("utf-8"))
     return await _post(transport, service, "history", request, IdentityHistory)
+
+
+async def fetch_tree_head(transport: Transport, service: DeliveryService) -> SignedTreeHead:
+    """The present head of the service's log; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: it is not to be had.
+    """
+    return await _post(transport, service, "tree_head", None, SignedTreeHead)
+
+
+async def fetch_consistency(
+    transport: Transport, service: DeliveryService, question: ConsistencyRequest
+) -> tuple[bytes, ...]:
+    """What the service shows for its log having grown from one size to another; nothing of it is verified.
+
+    Raises:
+        ServiceError: code `no-such-tree` among others.
+        TransportError: code `unreachable`.
+    """
+    return (await _post(transport, service, "consistency", question, ConsistencyProof)).path
+
+
+async def fetch_entries(transport: Transport, service: DeliveryService, start: int) -> tuple[bytes, ...]:
+    """Entries of the service's log from number `start` on, as many as it gives at once; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: they are not to be had.
+    """
+    request = EntriesRequest(start=start, count=2**32 - 1)
+    return (await _post(transport, service, "log_entries", request, EntriesResponse)).entries
 
 
 async def publish(
