@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import loads
-from pathlib import Path
 from threading import Thread
 
 import httpx
@@ -87,11 +86,11 @@ def test_devices_come_and_go(provider: CryptoProvider, service: Running) -> None
 
 
 def test_everything_is_there_after_a_restart(
-    provider: CryptoProvider, service: Running, phone: Device, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, service: Running, phone: Device, database_url: str, clock: Clock
 ) -> None:
     laptop = Device.registered(provider, service, by=phone)
     before = verified(provider, service, history(service))
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock) as again:
+    with running_service(provider, database_url, clock=clock) as again:
         assert verified(provider, again, history(again)) == before
         laptop.service = again
         assert laptop.publish() == 0
@@ -340,9 +339,9 @@ def test_two_devices_at_once(provider: CryptoProvider, service: Running, phone: 
 
 
 def test_an_identity_has_a_limited_number_of_clients(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(clients=2)) as service:
+    with running_service(provider, database_url, clock=clock, limits=Limits(clients=2)) as service:
         first = Device.registered(provider, service)
         second = Device.registered(provider, service, by=first)
         third = Device.new(provider, service)
@@ -414,10 +413,10 @@ def claim_with(device: Device, authorization: str) -> httpx.Response:
     return device.service.request("POST", "/v1/devices", device.claim_event(), headers)
 
 
-def test_the_operator_says_who_may_claim(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_the_operator_says_who_may_claim(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
     with (
         operator() as asked,
-        running_service(provider, tmp_path / "b.sqlite3", clock=clock, sign_in_url=asked.url) as service,
+        running_service(provider, database_url, clock=clock, sign_in_url=asked.url) as service,
     ):
         bob = Device.new(provider, service)
         for no in ("Bearer carol's", "Bearer 403", "Bearer 401", "Bearer", "Basic bob's", "bob's"):
@@ -438,25 +437,25 @@ def test_the_operator_says_who_may_claim(provider: CryptoProvider, tmp_path: Pat
 
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 500, 503])
 def test_an_operator_who_gives_no_answer(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock, status: int
+    provider: CryptoProvider, database_url: str, clock: Clock, status: int
 ) -> None:
     with (
         operator() as asked,
-        running_service(provider, tmp_path / "b.sqlite3", clock=clock, sign_in_url=asked.url) as service,
+        running_service(provider, database_url, clock=clock, sign_in_url=asked.url) as service,
     ):
         bob = Device.new(provider, service)
         assert refusal(claim_with(bob, f"Bearer {status}")) == (503, "sign-in-unavailable")
 
 
-def test_an_operator_who_is_not_there(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_an_operator_who_is_not_there(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
     url = f"http://127.0.0.1:{unused_port()}/"
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, sign_in_url=url) as service:
+    with running_service(provider, database_url, clock=clock, sign_in_url=url) as service:
         bob = Device.new(provider, service)
         assert refusal(claim_with(bob, "Bearer bob's")) == (503, "sign-in-unavailable")
         assert refusal(history(service)) == (404, "unknown-identity")
 
 
-def test_the_key_of_a_client_that_is_gone_is_never_anothers(tmp_path: Path) -> None:
+def test_the_key_of_a_client_that_is_gone_is_never_anothers(database_url: str) -> None:
     """In the store, connections go by it, and may outlive the client for a moment."""
 
     def come_and_go(connection: Connection, owner: int, client_id: bytes) -> int:
@@ -464,7 +463,7 @@ def test_the_key_of_a_client_that_is_gone_is_never_anothers(tmp_path: Path) -> N
         return accounts.remove_client(connection, owner, client_id)
 
     async def keys() -> list[int]:
-        store = open_store(f"sqlite:///{(tmp_path / 'b.sqlite3').as_posix()}")
+        store = open_store(database_url)
         owner = await store.write(accounts.add_identity, BOB.encode(), 0)
         found = [await store.write(come_and_go, owner, bytes([number])) for number in range(3)]
         await store.close()

@@ -10,7 +10,7 @@ from mls_federation.codec import replace
 from mls_federation.crypto import CryptoProvider, SignatureScheme, generate_signature_key
 from mls_federation.federation import binding, seed
 from mls_federation.federation.devices import claim_event
-from tests.delivery.support import Clock, Device, Running, checked, refusal, running_service
+from tests.delivery.support import Clock, Device, Running, checked, everything_kept, refusal, running_service
 
 
 def test_a_session(provider: CryptoProvider, service: Running, clock: Clock) -> None:
@@ -51,9 +51,11 @@ def test_wrong_tokens(provider: CryptoProvider, service: Running, authorization:
     assert refusal(service.request("PUT", "/v1/key-sets", b"\x00", headers)) == (401, "unauthorized")
 
 
-def test_only_the_hash_of_a_token_is_kept(provider: CryptoProvider, service: Running, tmp_path: Path) -> None:
+def test_only_the_hash_of_a_token_is_kept(
+    provider: CryptoProvider, service: Running, database_url: str
+) -> None:
     device = Device.registered(provider, service)
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    kept = everything_kept(database_url)
     assert device.client_id in kept
     assert device.token_secret not in kept
 

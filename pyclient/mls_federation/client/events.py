@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..errors import MLSError
@@ -80,6 +80,17 @@ class MessageRefused:
 
 
 @dataclass(frozen=True)
+class MessageNotDelivered:
+    """A message of ours was sent on a branch of the group that lost, and we are no longer there to send it again.
+
+    Some members may have read it.
+    """
+
+    group_id: bytes
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class BackgroundFailure:
     """Something that the client does by itself failed, such as publishing new keys. It will try again."""
 
@@ -127,5 +138,6 @@ Event: TypeAlias = (
     | MessageRefused
     | OwnDevicesChanged
     | LogFault
+    | MessageNotDelivered
     | BackgroundFailure
 )
