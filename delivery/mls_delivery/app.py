@@ -20,16 +20,18 @@ from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
 from .observing import Observed
+from .upkeep import kept_up
 
 _PREFLIGHT_SECONDS = 3600
 
 
 def application(service: DeliveryService) -> ASGIApp:
-    """The application; it closes the service's store when the server shuts down."""
+    """The application; it keeps the service in order, and closes its store when the server shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with kept_up(service):
+            yield
         await service.sign_in.close()
         await service.store.close()
 

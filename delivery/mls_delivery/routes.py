@@ -112,16 +112,20 @@ async def fetch_bundles(request: Request) -> Response:
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
     rules.check_identity(asked.identity, service.domain)
-    taken = rules.check_taken(
-        await service.store.write(
-            key_sets.take,
-            asked.identity,
-            lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
-            service.clock(),
-        )
+    now = service.clock()
+    # Whoever fetches too much gets the last resort: others can still be added, and keep keys for one use.
+    wait = service.rates.key_sets_by_identity.take(asked.identity, now)
+    taken = await service.store.write(
+        key_sets.take,
+        asked.identity,
+        lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
+        now,
+        sparing=wait > 0,
     )
-    for key_set in taken:
-        service.metrics.key_sets.labels("last_resort" if key_set.last_resort else "single").inc()
+    rules.check_taken(taken, wait)
+    for one in taken:
+        if one.key_set is not None:
+            service.metrics.key_sets.labels("last_resort" if one.key_set.last_resort else "single").inc()
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return _reply(
@@ -136,20 +140,24 @@ async def submit_message(request: Request) -> Response:
     _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
-    statuses = await service.store.write(
-        messages.submit,
-        asked.recipients,
-        asked.message_id,
-        asked.message,
-        service.clock(),
-        service.limits.inbox_messages,
+    now = service.clock()
+    # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
+    flooded = {
+        recipient for recipient in asked.recipients if service.rates.messages_by_identity.take(recipient, now)
+    }
+    recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
+    submitted = await service.store.write(
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
     )
-    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
+    service.metrics.messages_accepted.inc(submitted.inboxes)
+    statuses = dict(zip(recipients, submitted.statuses, strict=True))
     return _reply(
         SubmitResponse(
             results=tuple(
-                RecipientResult(identity=recipient, status=status)
-                for recipient, status in zip(asked.recipients, statuses, strict=True)
+                RecipientResult(
+                    identity=recipient, status=statuses.get(recipient, RecipientStatus.inbox_full)
+                )
+                for recipient in asked.recipients
             )
         )
     )

@@ -516,4 +516,10 @@ def fetch(service: Running, identity: str, *suites: CipherSuite) -> tuple[bindin
     response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
     body = checked(response)
     assert response.headers["content-type"] == binding.MEDIA_TYPE_KEY_RESPONSE
-    return binding.KeyResponse.decode(body).bundles
+    return bundles_in(body)
+
+
+def bundles_in(body: bytes) -> tuple[binding.KeyBundle, ...]:
+    """The bundles of a `KeyResponse`."""
+    results = [client.result for client in binding.KeyResponse.decode(body).clients]
+    return tuple(result for result in results if isinstance(result, binding.KeyBundle))

@@ -335,5 +335,5 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         assert stopped.value.code == "log-fault"
         await alice.client.clear_log_fault("b.example")
         assert [bob.identity] == [
-            bundle.identity for bundle in await alice.client.fetch_key_bundles(bob.identity)
+            bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]

@@ -12,7 +12,7 @@ functions whose first argument is a SQLAlchemy `Connection`. It owns the datacla
 listed below, so that its tables are known before a store is opened. Nothing else than a topic knows its tables; a
 topic that needs another's refers to it as `accounts.clients`, and topics never import each other in a ring.
 
-    await store.write(messages.submit, recipients, message_id, message, now, capacity)
+    await store.write(messages.submit, recipients, message_id, message, now, room)
     await store.read(key_sets.available, client.key, now)
 
 Each such call is one transaction: it happened entirely and is durable when it returns, or, if the function raised,

@@ -17,7 +17,7 @@ from .events import (
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
-from .results import Delivery, GroupDetails, MemberDetails, Sent
+from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
 from .state import ClientState
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "DeviceDetails",
     "EpochChanged",
     "Event",
+    "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
     "LogFault",
@@ -46,5 +47,6 @@ __all__ = [
     "Sent",
     "Storage",
     "Transport",
+    "WithoutKeys",
     "new_client",
 ]

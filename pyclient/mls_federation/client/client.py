@@ -12,7 +12,6 @@ from ..crypto import CipherSuite
 from ..errors import UnsupportedError, UsageError
 from ..federation.audit import Finding
 from ..federation.binding import domain_of
-from ..federation.manifest import VerifiedBundle
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
 from . import devices, log, session
@@ -26,7 +25,7 @@ from .log_state import Fault
 from .outbox import check_size, deliver
 from .ports import Ports
 from .receiving import Receiver
-from .results import Delivery, GroupDetails, Sent, details
+from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
 from .state import ClientState, Outgoing
 
 
@@ -42,7 +41,7 @@ class Client:
     def __init__(self, state: ClientState, ports: Ports, on_event: Callable[[Event], None]) -> None:
         self._core = Core(state, ports, on_event)
         self._receiver = Receiver(self._core)
-        self._bundles: dict[str, tuple[VerifiedBundle, ...]] = {}
+        self._fetched: dict[str, FetchedKeys] = {}
 
     @property
     def account(self) -> Account:
@@ -147,13 +146,16 @@ class Client:
 
     async def fetch_key_bundles(
         self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
-    ) -> tuple[VerifiedBundle, ...]:
+    ) -> FetchedKeys:
         """Fetch the keys of all clients of an identity from its delivery service, and verify them.
 
         Each fetch uses up keys of theirs; `add` uses what was fetched last.
 
         Args:
             cipher_suites: those that would do, the best first; all that we support, if it is not given.
+
+        Returns:
+            What was there of each client; of those without keys, why.
 
         Raises:
             StateError: code `unknown-domain`; `log-fault`: its delivery service was found to be dishonest.
@@ -171,13 +173,13 @@ class Client:
         service = self.service_of(identity)
         before = self._core.state.logs
         before.check(service.domain)
-        bundles = await fetch_bundles(
+        fetched = await fetch_bundles(
             self._core.ports.transport, service, provider, identity, wanted, self._core.ports.now()
         )
         history = await fetch_history(self._core.ports.transport, service, identity)
-        await log.verify_bundles(self._core, identity, bundles, history, before)
-        self._bundles[identity] = bundles
-        return bundles
+        await log.verify_bundles(self._core, identity, fetched.bundles, history, before)
+        self._fetched[identity] = fetched
+        return fetched
 
     # -- the logs of delivery services
 
@@ -238,13 +240,13 @@ class Client:
         self._core.state.logs.check(domain_of(identity))
         if any(who.identity == identity for who in known.identities.values()):
             await devices.check_missing(self._core, known, identity)
-        fetched = self._bundles.pop(identity, ())
-        if not fetched or any(bundle.chosen != suite for bundle in fetched):
+        fetched = self._fetched.pop(identity, None)
+        if fetched is None or any(bundle.chosen != suite for bundle in fetched.bundles):
             fetched = await self.fetch_key_bundles(identity, [suite])
-            del self._bundles[identity]
+            del self._fetched[identity]
         return await self._command(
             lambda state: session.add_clients(
-                self._core.ports.provider, state, group_id, fetched, self._core.ports.now()
+                self._core.ports.provider, state, group_id, fetched.bundles, self._core.ports.now()
             ),
             group_id,
         )

@@ -16,6 +16,8 @@ from ..federation.binding import (
     VERSION,
     WELL_KNOWN_PATH,
     Challenge,
+    CipherSuites,
+    KeyBundle,
     KeyResponse,
     KeySet,
     PublishRequest,
@@ -40,10 +42,11 @@ from ..federation.log import (
     IdentityHistory,
     SignedTreeHead,
 )
-from ..federation.manifest import VerifiedBundle, verify_bundle
+from ..federation.manifest import verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
 from .ports import Connection, Response, Transport
+from .results import FetchedKeys, WithoutKeys
 from .state import Outgoing
 
 S = TypeVar("S", bound=Struct)
@@ -234,8 +237,8 @@ async def fetch_bundles(
     identity: str,
     wanted: Sequence[CipherSuite],
     now: int,
-) -> tuple[VerifiedBundle, ...]:
-    """The keys of all clients of an identity, each verified (`manifest.verify_bundle`).
+) -> FetchedKeys:
+    """The keys of all clients of an identity, each verified (`manifest.verify_bundle`), and the clients that have none.
 
     Raises:
         ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
@@ -249,10 +252,22 @@ async def fetch_bundles(
     response = await _send(
         transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
     )
-    bundles = _decode(response, KeyResponse).bundles
+    clients = _decode(response, KeyResponse).clients
+    if len({client.client_id for client in clients}) != len(clients):
+        raise ValidationError("the delivery service named a client twice", code="bad-answer")
+    bundles = []
+    without = []
+    for client in clients:
+        if not isinstance(client.result, KeyBundle):
+            offered = client.result.offered if isinstance(client.result, CipherSuites) else ()
+            without.append(WithoutKeys(client.client_id, offered))
+            continue
+        if client.result.client_id != client.client_id:
+            raise ValidationError("the delivery service named a client by two names", code="bad-answer")
+        bundles.append(verify_bundle(provider, identity, client.result, wanted=wanted, now=now))
     if not bundles:
         raise ValidationError("the delivery service answered without any keys", code="no-bundles")
-    return tuple(verify_bundle(provider, identity, bundle, wanted=wanted, now=now) for bundle in bundles)
+    return FetchedKeys(tuple(bundles), tuple(without))
 
 
 async def submit(
