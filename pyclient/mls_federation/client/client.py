@@ -17,7 +17,7 @@ from ..mls import export_secret
 from . import devices, log, session
 from .account import Account, new_account, supported_suites
 from .core import Core
-from .delivery_service import DeliveryService, fetch_bundles, fetch_history, find_service
+from .delivery_service import DeliveryService, fetch_bundles, find_service
 from .devices import DeviceDetails
 from .events import Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
@@ -173,11 +173,10 @@ class Client:
         service = self.service_of(identity)
         before = self._core.state.logs
         before.check(service.domain)
-        fetched = await fetch_bundles(
+        fetched, history = await fetch_bundles(
             self._core.ports.transport, service, provider, identity, wanted, self._core.ports.now()
         )
-        history = await fetch_history(self._core.ports.transport, service, identity)
-        await log.verify_bundles(self._core, identity, fetched.bundles, history, before)
+        await log.verify_fetched(self._core, identity, fetched, history, before)
         self._fetched[identity] = fetched
         return fetched
 

@@ -18,7 +18,6 @@ from ..federation.binding import (
     Challenge,
     CipherSuites,
     KeyBundle,
-    KeyResponse,
     KeySet,
     PublishRequest,
     PublishResponse,
@@ -40,6 +39,7 @@ from ..federation.log import (
     EntriesResponse,
     HistoryRequest,
     IdentityHistory,
+    KeyResponse,
     SignedTreeHead,
 )
 from ..federation.manifest import verify_bundle
@@ -237,8 +237,10 @@ async def fetch_bundles(
     identity: str,
     wanted: Sequence[CipherSuite],
     now: int,
-) -> FetchedKeys:
+) -> tuple[FetchedKeys, IdentityHistory]:
     """The keys of all clients of an identity, each verified (`manifest.verify_bundle`), and the clients that have none.
+
+    Whether these are the clients of the identity, its history is to say, which is not verified.
 
     Raises:
         ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
@@ -252,7 +254,8 @@ async def fetch_bundles(
     response = await _send(
         transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
     )
-    clients = _decode(response, KeyResponse).clients
+    answer = _decode(response, KeyResponse)
+    clients = answer.clients
     if len({client.client_id for client in clients}) != len(clients):
         raise ValidationError("the delivery service named a client twice", code="bad-answer")
     bundles = []
@@ -267,7 +270,7 @@ async def fetch_bundles(
         bundles.append(verify_bundle(provider, identity, client.result, wanted=wanted, now=now))
     if not bundles:
         raise ValidationError("the delivery service answered without any keys", code="no-bundles")
-    return FetchedKeys(tuple(bundles), tuple(without))
+    return FetchedKeys(tuple(bundles), tuple(without)), answer.history
 
 
 async def submit(

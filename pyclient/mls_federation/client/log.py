@@ -26,12 +26,12 @@ from ..federation.log import (
     verify_history,
     verify_tree_head,
 )
-from ..federation.manifest import VerifiedBundle
 from . import delivery_service
 from .core import Core
 from .events import LogFault, OwnDevicesChanged
 from .log_state import Logs, domain_of_head
 from .refusals import is_final
+from .results import FetchedKeys
 
 
 async def fetch_devices(core: Core, identity: str) -> Devices:
@@ -81,21 +81,33 @@ async def accept_history(core: Core, identity: str, history: IdentityHistory, be
     return devices
 
 
-async def verify_bundles(
-    core: Core,
-    identity: str,
-    bundles: Iterable[VerifiedBundle],
-    history: IdentityHistory,
-    before: Logs,
+async def verify_fetched(
+    core: Core, identity: str, fetched: FetchedKeys, history: IdentityHistory, before: Logs
 ) -> None:
-    """Return if each bundle is that of a device that may speak for the identity.
+    """Return if an answer is about the clients that may speak for the identity, as its history has them.
 
     Raises:
-        ValidationError: code `not-in-log`, `revoked-device`; and everything that `accept_history` raises.
+        Everything that `accept_history` and `check_fetched` raise.
     """
-    devices = await accept_history(core, identity, history, before)
-    for bundle in bundles:
+    check_fetched(await accept_history(core, identity, history, before), identity, fetched)
+
+
+def check_fetched(devices: Devices, identity: str, fetched: FetchedKeys) -> None:
+    """Return if the clients of whom there are keys, or none, are those that may speak for the identity, and all of them.
+
+    Raises:
+        ValidationError: code `not-in-log`, `revoked-device`, `device-left-out`.
+    """
+    for bundle in fetched.bundles:
         logged_device(devices, bundle.user_init_key.credential, bundle.client_id)
+    named = {bundle.client_id for bundle in fetched.bundles} | {one.client_id for one in fetched.without}
+    if not named <= devices.active.keys():
+        raise ValidationError(f"a client of {identity} that is not in the log", code="not-in-log")
+    if not devices.active.keys() <= named:
+        raise ValidationError(
+            f"the delivery service has left out a device of {identity}, which would not get our messages",
+            code="device-left-out",
+        )
 
 
 async def pinned_key(core: Core, domain: str) -> bytes:
