@@ -157,7 +157,7 @@ async def submit_message(request: Request) -> Response:
     service = service_of(request)
     _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
+    named = rules.check_submission(asked, service.limits)
     now = service.clock()
     # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
     flooded = {
@@ -165,7 +165,7 @@ async def submit_message(request: Request) -> Response:
     }
     recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
     submitted = await service.store.write(
-        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits), named
     )
     service.metrics.messages_accepted.inc(submitted.inboxes)
     statuses = dict(zip(recipients, submitted.statuses, strict=True))

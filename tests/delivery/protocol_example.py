@@ -19,6 +19,7 @@ from mls_federation.federation import (
     binding,
     credentials,
     devices,
+    envelope,
     group_agreement,
     identity,
     log,
@@ -75,6 +76,7 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     devices.DeviceEventTBS,
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
+    envelope.Envelope,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
@@ -225,7 +227,7 @@ def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
-    message = bytes.fromhex("00010002 deadbeef")
+    message = envelope.Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )

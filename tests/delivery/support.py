@@ -27,7 +27,7 @@ from mls_delivery.context import delivery_service
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
 from mls_delivery.store.schema import metadata
-from mls_federation.codec import Struct
+from mls_federation.codec import Struct, replace
 from mls_federation.crypto import (
     CipherSuite,
     CryptoProvider,
@@ -39,6 +39,7 @@ from mls_federation.crypto import (
 from mls_federation.errors import ServiceError
 from mls_federation.federation import binding, devices, log, seed
 from mls_federation.federation.devices import DeviceEvent
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.identity import FEDERATION_IDENTITY, identity_extension
 from mls_federation.federation.manifest import build_key_set
 from mls_federation.mls.credentials import CredentialType, basic_credential
@@ -152,14 +153,6 @@ def running_service(
             ending.append(thread)
 
 
-def unused_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def everything_kept(database_url: str) -> bytes:
     """All octets in all tables of a store."""
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
@@ -167,6 +160,14 @@ def everything_kept(database_url: str) -> bytes:
         rows = [row for table in metadata.sorted_tables for row in connection.execute(select(table))]
     engine.dispose()
     return b"\n".join(value for row in rows for value in row if isinstance(value, bytes))
+
+
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def wait_for_end(thread: threading.Thread) -> None:
@@ -415,12 +416,12 @@ class Inbox:
         return frame.last_acknowledged
 
     def delivery(self) -> binding.InboxDelivery:
-        """The next delivery; key counts before it are passed over."""
+        """The next delivery, with the MLSMessage alone; key counts before it are passed over."""
         frame = self.frame()
         while isinstance(frame, binding.InboxKeyCount):
             frame = self.frame()
         assert isinstance(frame, binding.InboxDelivery)
-        return frame
+        return replace(frame, message=Envelope.decode(frame.message).message)
 
     def acknowledge(self, cursor: int) -> None:
         """Acknowledge up to `cursor`."""
@@ -489,14 +490,19 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
     return error.status, error.code
 
 
+def enveloped(message: bytes) -> bytes:
+    """An MLSMessage as it is submitted, without a receipt."""
+    return Envelope(message=message, receipt=None).encode()
+
+
 def submit(
     service: Running, *recipients: str, message: bytes = MESSAGE, message_id: bytes = b""
 ) -> list[int]:
-    """Submit a message; returns the status for each recipient."""
+    """Submit an MLSMessage; returns the status for each recipient."""
     request = binding.SubmitRequest(
         message_id=message_id or os.urandom(16),
         recipients=tuple(recipient.encode() for recipient in recipients),
-        message=message,
+        message=enveloped(message),
     )
     response = binding.SubmitResponse.decode(checked(service.post("/v1/messages", request)))
     assert [result.identity.decode() for result in response.results] == list(recipients)

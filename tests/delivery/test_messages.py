@@ -11,6 +11,7 @@ from tests.delivery.support import (
     Clock,
     Device,
     Running,
+    enveloped,
     refusal,
     running_service,
     submit,
@@ -112,20 +113,26 @@ def test_a_full_inbox(provider: CryptoProvider, database_url: str, clock: Clock)
     [
         ({"message_id": bytes(15)}, "SubmitRequest", "message_id"),
         ({"recipients": ()}, "SubmitRequest", "recipients"),
-        ({"message": b""}, "MLSMessage", "wire_format"),
-        ({"message": b"\x00\x01\x00"}, "MLSMessage", "wire_format"),
-        ({"message": b"\x00\x02\x00\x01"}, "MLSMessage", "version"),
+        ({"message": b""}, "Envelope", "message"),
+        ({"message": enveloped(MESSAGE)[:-1] + b"\x02"}, "Envelope", "receipt"),
+        ({"message": enveloped(MESSAGE)[:-1]}, "Envelope", "receipt"),
+        ({"message": enveloped(MESSAGE) + b"\x00"}, "Envelope", "(end)"),
+        ({"message": enveloped(b"")}, "MLSMessage", "wire_format"),
+        ({"message": enveloped(b"\x00\x01\x00")}, "MLSMessage", "wire_format"),
+        ({"message": enveloped(b"\x00\x02\x00\x01")}, "MLSMessage", "version"),
     ],
 )
 def test_malformed_submissions(service: Running, change: dict[str, bytes], struct: str, field: str) -> None:
-    good = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",), message=MESSAGE)
+    good = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",), message=enveloped(MESSAGE))
     response = service.post("/v1/messages", replace(good, **change))
     assert refusal(response) == (400, "malformed")
     assert (response.json()["struct"], response.json()["field"]) == (struct, field)
 
 
 def test_too_many_recipients(service: Running) -> None:
-    request = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",) * 257, message=MESSAGE)
+    request = binding.SubmitRequest(
+        message_id=_ID, recipients=(b"bob@b.example",) * 257, message=enveloped(MESSAGE)
+    )
     response = service.post("/v1/messages", request)
     assert refusal(response) == (400, "too-many-recipients")
     assert response.json()["limit"] == 256

@@ -49,6 +49,7 @@ from mls_federation.federation.binding import (
     KeyBundle,
     KeyStatus,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.log import KeyResponse
 from mls_federation.io import HttpTransport
 from tests.support.services import (
@@ -494,6 +495,12 @@ def changing(proxy: Proxy, path: str, change: Callable[[bytes], bytes], media_ty
 # -- messages that do not fit
 
 
+def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """An envelope whose message was changed; what is no envelope, a service does not take."""
+    opened = Envelope.decode(envelope)
+    return replace(opened, message=change(opened.message)).encode()
+
+
 class Postman:
     """Puts octets into somebody's inbox, as anybody can."""
 
@@ -534,19 +541,25 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         once = proxy.messages[-1]
         await refused(once, EpochError, "replayed")
         await refused(once, EpochError, "replayed")
-        await refused(welcome, ValidationError, "not-for-us")
+        await refused(welcome, ValidationError, "already-joined")
 
         # truncated, and more than there should be
-        await refused(once[:-1], DecodeError, "malformed")
-        await refused(once[:20], DecodeError, "malformed")
-        await refused(once + b"\x00", DecodeError, "malformed")
+        for change in (
+            lambda octets: octets[:-1],
+            lambda octets: octets[:20],
+            lambda octets: octets + b"\x00",
+        ):
+            await refused(inside(once, change), DecodeError, "malformed")
 
         # changed on the way; what was really sent comes later
         proxy.answer = HTMLResponse("<h1>Bad gateway</h1>", 502)
         await alice.client.send(group_id, b"a while later")
         [waiting] = alice.client.waiting
         await refused(
-            flipped(waiting.message, len(waiting.message) - 5), VerificationError, "decryption-failed"
+            flipped(waiting.message, len(waiting.message) - 5),
+            VerificationError,
+            "decryption-failed",
+            held=True,  # it may be of a branch that is not known yet
         )
         proxy.answer = None
         await alice.client.flush()
@@ -556,20 +569,20 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         elsewhere = (await alice.client.create_group()).group_id
         await alice.client.add(elsewhere, carol.identity)
         await carol.told(GroupJoined)
-        async with proxy_before(addresses.by_domain["c.example"]) as other:
-            await alice.client.set_delivery_service("c.example", other.url)
+        async with proxy_before(addresses.by_domain["c.example"]) as carols:
+            await alice.client.set_delivery_service("c.example", carols.url)
             await alice.client.send(elsewhere, b"not for bob")
             await carol.told(MessageReceived)
-            await refused(other.messages[-1], EpochError, "unknown-group", held=True)
+            await refused(carols.messages[-1], EpochError, "unknown-group", held=True)
 
-        # of an epoch that is long past
+        # of epochs that are past
         old = []
         for _ in range(5):
             await alice.client.update(group_id)
             await bob.told(EpochChanged)
             old.append(proxy.messages[-1])
-        await refused(old[0], EpochError, "wrong-epoch")
-        await refused(once, EpochError, "epoch-forgotten")
+        await refused(old[0], EpochError, "replayed")
+        await refused(once, EpochError, "replayed")
 
         await still_talk(alice, bob, group_id)
 
