@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, WebSocketRoute
@@ -15,9 +17,11 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import problems, routes
+from . import peer_routes, problems, routes
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
+from .relay import Relay
+from .signed_requests import SignedRequests
 
 _PREFLIGHT_SECONDS = 3600
 
@@ -27,7 +31,11 @@ def application(service: DeliveryService) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        relaying = asyncio.create_task(Relay(service).run())
         yield
+        relaying.cancel()
+        await asyncio.wait([relaying])
+        await service.peers.close()
         await service.store.close()
 
     app = Starlette(
@@ -38,6 +46,9 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
+            Route(ENDPOINTS["outgoing"], peer_routes.take_outgoing, methods=["POST"]),
+            Route(ENDPOINTS["proxy"] + "/{domain}/{endpoint}", peer_routes.proxy, methods=["POST"]),
+            Route(ENDPOINTS["relay"], peer_routes.take_relayed, methods=["POST"]),
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
         ],
         exception_handlers={
@@ -46,6 +57,7 @@ def application(service: DeliveryService) -> ASGIApp:
             ClientDisconnect: problems.on_disconnect,
             Exception: problems.on_failure,
         },
+        middleware=[Middleware(SignedRequests, service=service)],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -11,6 +11,8 @@ from starlette.requests import HTTPConnection
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .gates import Gate
+from .peers import Federation, Peers
 from .service import Limits
 from .store import Store, accounts
 
@@ -21,6 +23,9 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "outgoing": "/v1/outgoing",
+    "proxy": "/v1/proxy",
+    "relay": "/v1/relay",
 }
 
 
@@ -33,6 +38,9 @@ class DeliveryService:
         public_key: that of its signing key.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        peers: the services of other domains.
+        relaying: requests of other domains that are being served, by domain.
+        proxying: requests to other domains that clients wait for, by client.
     """
 
     domain: str
@@ -43,6 +51,9 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    peers: Peers
+    relaying: Gate
+    proxying: Gate
 
 
 async def delivery_service(
@@ -53,6 +64,7 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    federation: Federation | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
@@ -60,15 +72,27 @@ async def delivery_service(
         StoreError: the store is that of another domain.
     """
     signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
+    public_key = provider.signature_public_key(SignatureScheme.ed25519, signing_key)
     return DeliveryService(
         domain=domain,
-        public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        public_key=public_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        peers=Peers(
+            domain=domain,
+            private_key=signing_key,
+            key=public_key,
+            provider=provider,
+            store=store,
+            clock=clock,
+            federation=federation or Federation(),
+        ),
+        relaying=Gate(64, 4),
+        proxying=Gate(64, 16),
     )
 
 

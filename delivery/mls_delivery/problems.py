@@ -30,16 +30,18 @@ def problem_response(refused: Refused, headers: Mapping[str, str] | None = None)
     return Response(
         json.dumps(report),
         kind.status,
-        {"Cache-Control": "no-store", **_headers_for(refused.code), **(headers or {})},
+        {"Cache-Control": "no-store", **_headers_for(refused), **(headers or {})},
         MEDIA_TYPE_PROBLEM,
     )
 
 
-def _headers_for(code: str) -> dict[str, str]:
-    if code == "unauthorized":
+def _headers_for(refused: Refused) -> dict[str, str]:
+    if refused.code == "unauthorized":
         return {"WWW-Authenticate": "Bearer"}
-    if code in ("too-large", "request-timeout"):
+    if refused.code in ("too-large", "request-timeout"):
         return {"Connection": "close"}
+    if "retry_after" in refused.members:
+        return {"Retry-After": str(refused.members["retry_after"])}
     return {}
 
 

@@ -22,10 +22,14 @@ KINDS = {
     "invalid-key-set": Kind(400, "A key set is not valid"),
     "too-many-recipients": Kind(400, "Too many recipients"),
     "unauthorized": Kind(401, "No session"),
+    "unsigned-request": Kind(401, "The request is not signed"),
+    "bad-request-signature": Kind(401, "The request's signature cannot be accepted"),
     "bad-challenge": Kind(403, "The challenge cannot be used"),
     "bad-signature": Kind(403, "The signature does not match"),
     "identity-claimed": Kind(403, "The identity belongs to another key"),
     "too-many-clients": Kind(403, "Too many clients"),
+    "peer-not-allowed": Kind(403, "This domain is not spoken with"),
+    "peer-key-changed": Kind(403, "The domain has another key than before"),
     "not-found": Kind(404, "No such end point"),
     "unknown-identity": Kind(404, "Unknown identity"),
     "method-not-allowed": Kind(405, "The end point does not have this method"),
@@ -34,10 +38,13 @@ KINDS = {
     "no-common-suite": Kind(409, "No common cipher suite"),
     "key-set-conflict": Kind(409, "The key set's id is taken"),
     "too-many-key-sets": Kind(409, "Too many key sets"),
+    "replayed-request": Kind(409, "The request was received before"),
     "too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "Wrong media type"),
     "wrong-domain": Kind(421, "The identity is of another domain"),
     "internal-error": Kind(500, "The service failed"),
+    "peer-unreachable": Kind(502, "The other domain's service cannot be reached"),
+    "busy": Kind(503, "Too much to do"),
 }
 
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mls_federation.codec import Struct
 from mls_federation.federation.binding import (
     MEDIA_TYPE,
     MEDIA_TYPE_KEY_REQUEST,
@@ -24,16 +23,16 @@ from mls_federation.federation.binding import (
     SessionResponse,
     SubmitRequest,
     SubmitResponse,
-    from_base64url,
 )
 from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPONSE, GetUserInitKeyRequest
 
 from . import service as rules
-from .bodies import check_media_type, media_type, read_body, read_struct
-from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .bodies import check_media_type, media_type, read_body, read_struct, reply
+from .context import ENDPOINTS, service_of, token_hash
 from .refusals import Refused, malformed
+from .sessions import client_of
 from .store import accounts, key_sets, messages
-from .store.accounts import Client, SessionOutcome
+from .store.accounts import SessionOutcome
 
 
 async def describe(request: Request) -> Response:
@@ -52,7 +51,7 @@ async def issue_challenge(request: Request) -> Response:
     service = service_of(request)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
-    return _reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
+    return reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
 
 
 async def open_session(request: Request) -> Response:
@@ -85,20 +84,20 @@ async def open_session(request: Request) -> Response:
         raise Refused(
             "too-many-clients", f"An identity may have {service.limits.clients} clients, and this one has."
         )
-    return _reply(SessionResponse(token_secret=token_secret, expires=expires))
+    return reply(SessionResponse(token_secret=token_secret, expires=expires))
 
 
 async def publish_key_sets(request: Request) -> Response:
     """`PUT /v1/key-sets`."""
     service = service_of(request)
     check_media_type(request, MEDIA_TYPE)
-    client = await _client_of(request, service)
+    client = await client_of(request, service)
     asked = await read_struct(request, PublishRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
     # Many signatures: in a thread, so that nobody else has to wait for them.
     checked = await asyncio.to_thread(rules.check_publication, service.provider, client, asked, now)
     available = await service.store.write(key_sets.publish, client.key, checked, now, service.limits.key_sets)
-    return _reply(PublishResponse(available=available))
+    return reply(PublishResponse(available=available))
 
 
 async def fetch_bundles(request: Request) -> Response:
@@ -117,8 +116,8 @@ async def fetch_bundles(request: Request) -> Response:
         )
     )
     if media_type(request) == MEDIA_TYPE_REQUEST:
-        return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
-    return _reply(
+        return reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
+    return reply(
         rules.key_response(service.provider, asked.identity, asked.supported_suites, taken),
         MEDIA_TYPE_KEY_RESPONSE,
     )
@@ -137,7 +136,7 @@ async def submit_message(request: Request) -> Response:
         service.clock(),
         service.limits.inbox_messages,
     )
-    return _reply(
+    return reply(
         SubmitResponse(
             results=tuple(
                 RecipientResult(identity=recipient, status=status)
@@ -145,23 +144,3 @@ async def submit_message(request: Request) -> Response:
             )
         )
     )
-
-
-async def _client_of(request: Request, service: DeliveryService) -> Client:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    try:
-        token_secret = from_base64url(token)
-    except ValueError:
-        token_secret = b""
-    client = None
-    if scheme.lower() == "bearer" and len(token_secret) == TOKEN_SIZE:
-        client = await service.store.read(accounts.client_of, token_hash(token_secret), service.clock())
-    if client is None:
-        raise Refused(
-            "unauthorized", "This needs a session that has not ended. Open one at the end point `sessions`."
-        )
-    return client
-
-
-def _reply(body: Struct, kind: str = MEDIA_TYPE) -> Response:
-    return Response(body.encode(), media_type=kind, headers={"Cache-Control": "no-store"})

@@ -21,6 +21,7 @@ from mls_federation.federation.binding import (
     split_identity,
 )
 from mls_federation.federation.manifest import verify_key_set
+from mls_federation.federation.relay import RelayedMessage
 from mls_federation.federation.seed import (
     BasicCredential,
     GetUserInitKeyResponse,
@@ -60,6 +61,12 @@ class Limits:
     """Seconds for which a session is good."""
     hello_seconds: int = 10
     """Seconds from opening an inbox to its hello."""
+    relay_messages: int = 100_000
+    """Messages that wait for one other domain, each counted once for every recipient."""
+    relay_octets: int = 1 << 28
+    """Octets of the messages that wait for one other domain."""
+    relay_seconds: int = 7 * 24 * 3600
+    """Seconds for which a message may wait for another domain."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:
@@ -230,16 +237,17 @@ def _key_bundle(
     )
 
 
-def check_submission(request: SubmitRequest, limits: Limits) -> None:
+def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) -> None:
     """Return if a message can be delivered. Its content is none of the service's business, only that it is MLS 1.0.
 
     Raises:
         Refused: it cannot.
     """
+    struct = type(request).__name__
     if len(request.message_id) != MESSAGE_ID_SIZE:
-        raise malformed("SubmitRequest", "message_id", f"it must have {MESSAGE_ID_SIZE} octets")
+        raise malformed(struct, "message_id", f"it must have {MESSAGE_ID_SIZE} octets")
     if not request.recipients:
-        raise malformed("SubmitRequest", "recipients", "there must be at least one")
+        raise malformed(struct, "recipients", "there must be at least one")
     if len(request.recipients) > limits.recipients:
         raise Refused(
             "too-many-recipients",

@@ -23,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from mls_delivery.app import application
 from mls_delivery.context import delivery_service
+from mls_delivery.peers import Federation
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
 from mls_federation.codec import Struct
@@ -98,6 +99,7 @@ def running_service(
     limits: Limits | None = None,
     domain: str = "b.example",
     ending: list[threading.Thread] | None = None,
+    federation: Federation | None = None,
 ) -> Iterator[Running]:
     """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
 
@@ -116,6 +118,7 @@ def running_service(
             clock=clock,
             allowed_origins=(ORIGIN,),
             limits=limits or Limits(),
+            federation=federation,
         )
         config = uvicorn.Config(
             application(service), log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
@@ -322,7 +325,9 @@ class Inbox:
 
     connection: ClientConnection
 
-    def frame(self) -> binding.InboxReady | binding.InboxDelivery | binding.InboxKeyCount:
+    def frame(
+        self,
+    ) -> binding.InboxReady | binding.InboxDelivery | binding.InboxKeyCount | binding.InboxNotice:
         """The next frame."""
         data = self.connection.recv(timeout=_DEADLINE_SECONDS)
         assert isinstance(data, bytes)

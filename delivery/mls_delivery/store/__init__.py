@@ -3,6 +3,8 @@
     accounts    identities, their clients, sessions, the service's signing key
     key_sets    published keys, each handed out once
     messages    inboxes
+    peers       other domains: pinned keys, nonces, whose turn it is to speak to them
+    relay       messages on their way to other domains, and notices
 
 **A topic** is a module here with its tables (`Table("…", metadata, …)`, `metadata` of `schema.py`) and plain synchronous
 functions whose first argument is a SQLAlchemy `Connection`. It owns the dataclasses that these take and give. It is
@@ -34,9 +36,19 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, key_sets, messages
+from . import accounts, key_sets, messages, peers, relay
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
 
-__all__ = ["Store", "StoreError", "accounts", "announce", "key_sets", "messages", "open_store"]
+__all__ = [
+    "Store",
+    "StoreError",
+    "accounts",
+    "announce",
+    "key_sets",
+    "messages",
+    "open_store",
+    "peers",
+    "relay",
+]

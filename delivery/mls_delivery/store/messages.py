@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from mls_federation.federation.binding import RecipientStatus
+from mls_federation.federation.binding import Notice, RecipientStatus
 
 from .accounts import clients, identities
 from .announcements import announce
@@ -46,6 +46,7 @@ inboxes = Table(
     Column("opening", LargeBinary),
 )
 
+# What has no `message_id` is a notice: `message` is a `Notice`.
 messages = Table(
     "messages",
     metadata,
@@ -82,7 +83,7 @@ class InboxState:
 
 @dataclass(frozen=True)
 class Message:
-    """A message in an inbox."""
+    """A message in an inbox; without a `message_id`, it is an encoded `Notice`."""
 
     sequence: int
     message_id: bytes
@@ -158,6 +159,17 @@ def submit(
         for statement in (_PUT, _COUNT, _REMEMBER):
             statement.run_for_each(connection, rows)
     return [statuses[recipient] for recipient in recipients]
+
+
+def put_notice(connection: Connection, client: int, notice: Notice, now: int) -> None:
+    """Put a notice into the inbox of a client, be it full or not: there are no more of them than it sent messages."""
+    last_sequence = connection.scalar(select(inboxes.c.last_sequence).where(inboxes.c.client == client))
+    sequence = (last_sequence or 0) + 1
+    _PUT.run(
+        connection, client=client, sequence=sequence, message_id=b"", received_at=now, message=notice.encode()
+    )
+    _COUNT.run(connection, client=client, sequence=sequence)
+    announce(connection, ARRIVED, str(client))
 
 
 def open_inbox(connection: Connection, client: int, opening: bytes, now: int) -> InboxState:
