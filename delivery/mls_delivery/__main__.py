@@ -1,125 +1,118 @@
-"""`python -m mls_delivery`: run the delivery service of one domain."""
+"""`mls-delivery`, or `python -m mls_delivery`: run the delivery service of one domain (docs/operating.md)."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
-
-import uvicorn
+from pathlib import Path
+from typing import Any
 
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.federation.binding import is_domain
 
-from .app import application
+from .config import Config, ConfigError, read_config
 from .context import DeliveryService, delivery_service
+from .logs import log_event, set_up_logging
 from .service import Limits
+from .serving import Ending, ListenError, listen, serve
 from .store import StoreError, open_store
 
-_SHUTDOWN_SECONDS = 2
-# A hello or an acknowledgement is much smaller.
-_MAX_CLIENT_FRAME = 4096
+_HOST = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; returns the exit status."""
     options = _parser().parse_args(arguments)
+    try:
+        config = read_config(options.config, _flags(options))
+    except ConfigError as fault:
+        print(f"mls-delivery: {fault}", file=sys.stderr)
+        return 2
     # The database has the service's signing key in it.
     os.umask(0o077)
+    set_up_logging(config.log)
     try:
-        service = asyncio.run(_service(options))
-    except StoreError as fault:
-        print(f"mls_delivery: {fault}", file=sys.stderr)
+        asyncio.run(_run(config))
+    except (StoreError, ListenError) as fault:
+        print(f"mls-delivery: {fault}", file=sys.stderr)
         return 1
-    _set_up_logging()
-    logging.getLogger("mls_delivery").info("delivery service of %s", options.domain)
-    # After shutting down, the server raises the signal again, for whoever handles it next: us.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.run(
-            application(service),
-            host=options.host,
-            port=options.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=_MAX_CLIENT_FRAME,
-            ws_per_message_deflate=False,  # ciphertext does not shrink
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
     return 0
 
 
-async def _service(options: argparse.Namespace) -> DeliveryService:
+async def _run(config: Config) -> None:
+    ending = Ending()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.begin())
+    service = await _service(config)
+    try:
+        listening = listen(config.listen)
+        operating = None if config.operations is None else listen(config.operations)
+    except ListenError:
+        await service.store.close()
+        raise
+    log_event(logging.INFO, "listening", domain=config.domain, address=str(config.listen))
+    await serve(service, listening, operating, ending)
+    log_event(logging.INFO, "ended", domain=config.domain)
+
+
+async def _service(config: Config) -> DeliveryService:
     return await delivery_service(
-        domain=options.domain,
+        domain=config.domain,
         provider=PycaProvider(),
-        store=open_store(options.database),
+        store=open_store(config.database),
         clock=lambda: int(time.time()),
-        allowed_origins=tuple(options.allow_origin),
-        limits=Limits(body=options.max_body),
+        allowed_origins=config.allowed_origins,
+        limits=config.limits,
+        trusted_proxies=config.trusted_proxies,
+        federation=config.federation,
+        sign_in_url=config.sign_in_url,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mls_delivery", description="The delivery service of one domain."
+        prog="mls-delivery",
+        description="The delivery service of one domain.",
+        epilog="Flags override the file. Without a file, --domain, --port and --database are needed.",
     )
-    parser.add_argument(
-        "--domain", required=True, type=_domain, help="whose identities it serves: name@DOMAIN"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", required=True, type=int, help="the port to listen on")
-    parser.add_argument(
-        "--database", required=True, metavar="URL", help="such as sqlite:///folder/file.sqlite3"
-    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML; see docs/operating.md")
+    parser.add_argument("--domain", help="whose identities it serves: name@DOMAIN")
+    parser.add_argument("--host", help=f"the address to listen on (default: {_HOST})")
+    parser.add_argument("--port", type=int, help="the port to listen on")
+    parser.add_argument("--database", metavar="URL", help="such as sqlite:///folder/file.sqlite3")
     parser.add_argument(
         "--allow-origin",
         action="append",
-        default=[],
-        type=_origin,
         metavar="ORIGIN",
         help="an origin whose web pages may use the service; may be given several times",
     )
     parser.add_argument(
-        "--max-body",
-        type=int,
-        default=Limits.body,
-        metavar="OCTETS",
-        help="of a request (default: %(default)s)",
+        "--max-body", type=int, metavar="OCTETS", help=f"of a request (default: {Limits.body})"
     )
     return parser
 
 
-def _domain(text: str) -> str:
-    if not is_domain(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a domain name in lower case")
-    return text
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.netloc
-        or text != f"{parts.scheme}://{parts.netloc}"
-    ):
-        raise argparse.ArgumentTypeError(f"{text!r} is no origin; one looks like https://chat.example")
-    return text
-
-
-def _set_up_logging() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Who talks to the service, and when, is nobody's business but theirs.
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
+def _flags(options: argparse.Namespace) -> dict[str, Any]:
+    flags: dict[str, Any] = {}
+    if options.domain is not None:
+        flags["domain"] = options.domain
+    if options.database is not None:
+        flags["database"] = options.database
+    if options.port is not None:
+        host = options.host or _HOST
+        flags["listen"] = f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}"
+    elif options.host is not None:
+        raise ConfigError("--host: it needs --port")
+    if options.allow_origin is not None:
+        flags["allowed_origins"] = options.allow_origin
+    if options.max_body is not None:
+        flags["limits"] = {"body": options.max_body}
+    return flags
 
 
 if __name__ == "__main__":

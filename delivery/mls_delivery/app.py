@@ -17,9 +17,11 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import peer_routes, problems, routes
+from . import log_routes, peer_routes, problems, routes
+from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
+from .observing import Observed
 from .relay import Relay
 from .signed_requests import SignedRequests
 
@@ -49,6 +51,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["outgoing"], peer_routes.take_outgoing, methods=["POST"]),
             Route(ENDPOINTS["proxy"] + "/{domain}/{endpoint}", peer_routes.proxy, methods=["POST"]),
             Route(ENDPOINTS["relay"], peer_routes.take_relayed, methods=["POST"]),
+            *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
         ],
         exception_handlers={
@@ -64,9 +67,10 @@ def application(service: DeliveryService) -> ASGIApp:
     app.state.service = service
     # Outermost, so that a page can read every answer, that to a failure too.
     return CORSMiddleware(
-        app,
+        Observed(Admitted(app, service), service.metrics),
         allow_origins=service.allowed_origins,
         allow_methods=("GET", "POST", "PUT"),
         allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After",),
         max_age=_PREFLIGHT_SECONDS,
     )

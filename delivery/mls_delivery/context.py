@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from mls_federation.crypto import CryptoProvider, SignatureScheme
 
 from .challenges import Challenges
+from .config import Federation, Network
+from .connections import Connections
 from .gates import Gate
-from .peers import Federation, Peers
+from .metrics import Metrics
+from .peers import Peers
+from .rates import Rates, rates
 from .service import Limits
 from .store import Store, accounts
 
@@ -26,6 +30,9 @@ ENDPOINTS: Mapping[str, str] = {
     "outgoing": "/v1/outgoing",
     "proxy": "/v1/proxy",
     "relay": "/v1/relay",
+    "tree_head": "/v1/tree-head",
+    "consistency": "/v1/consistency",
+    "log_entries": "/v1/log-entries",
 }
 
 
@@ -36,15 +43,20 @@ class DeliveryService:
     Attributes:
         domain: whose identities it serves.
         public_key: that of its signing key.
+        signing_key: its private signing key. Secret.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
         peers: the services of other domains.
         relaying: requests of other domains that are being served, by domain.
         proxying: requests to other domains that clients wait for, by client.
+        trusted_proxies: whose word on where a request comes from is taken.
+        federation: how it deals with other domains.
+        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
     public_key: bytes
+    signing_key: bytes = field(repr=False)
     provider: CryptoProvider
     store: Store
     challenges: Challenges
@@ -54,6 +66,12 @@ class DeliveryService:
     peers: Peers
     relaying: Gate
     proxying: Gate
+    trusted_proxies: tuple[Network, ...]
+    federation: Federation
+    sign_in_url: str | None
+    metrics: Metrics
+    rates: Rates
+    connections: Connections
 
 
 async def delivery_service(
@@ -64,7 +82,9 @@ async def delivery_service(
     clock: Callable[[], int],
     allowed_origins: tuple[str, ...],
     limits: Limits,
+    trusted_proxies: tuple[Network, ...] = (),
     federation: Federation | None = None,
+    sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
 
@@ -72,10 +92,12 @@ async def delivery_service(
         StoreError: the store is that of another domain.
     """
     signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
+    federation = federation or Federation()
     public_key = provider.signature_public_key(SignatureScheme.ed25519, signing_key)
     return DeliveryService(
         domain=domain,
         public_key=public_key,
+        signing_key=signing_key,
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
@@ -89,10 +111,16 @@ async def delivery_service(
             provider=provider,
             store=store,
             clock=clock,
-            federation=federation or Federation(),
+            federation=federation,
         ),
         relaying=Gate(64, 4),
         proxying=Gate(64, 16),
+        trusted_proxies=trusted_proxies,
+        federation=federation,
+        sign_in_url=sign_in_url,
+        metrics=Metrics(),
+        rates=rates(limits),
+        connections=Connections(limits.connections, limits.connections_source),
     )
 
 

@@ -26,6 +26,7 @@ from mls_federation.federation.binding import (
     CLOSE_BAD_TOKEN,
     CLOSE_MALFORMED,
     CLOSE_REPLACED,
+    CLOSE_TRY_LATER,
     InboxAck,
     InboxDelivery,
     InboxFrame,
@@ -39,6 +40,8 @@ from mls_federation.federation.binding import (
 
 from .context import DeliveryService, service_of, token_hash
 from .inboxes import Listener, listening
+from .refusals import Refused
+from .sources import source_of
 from .store import accounts, key_sets, messages
 from .store.accounts import Client
 from .store.messages import Message
@@ -91,11 +94,28 @@ async def inbox(websocket: WebSocket) -> None:
         return
     await websocket.accept()
     try:
-        await _serve(websocket, service)
+        with (
+            service.connections.enter(source_of(websocket, service.trusted_proxies)),
+            service.metrics.open_inboxes.track_inprogress(),
+        ):
+            await _serve(websocket, service)
+    except Refused as refused:
+        # Accepted first: a page cannot see why a handshake failed, but it sees a close code.
+        await _close(websocket, service, CLOSE_TRY_LATER, refused.message)
     except _Close as end:
-        await websocket.close(end.code, end.reason)
-    except WebSocketDisconnect:
-        return
+        await _close(websocket, service, end.code, end.reason)
+    except WebSocketDisconnect as end:
+        service.metrics.inboxes_closed.labels(_known_code(end.code)).inc()
+
+
+async def _close(websocket: WebSocket, service: DeliveryService, code: int, reason: str) -> None:
+    service.metrics.inboxes_closed.labels(str(code)).inc()
+    await websocket.close(code, reason)
+
+
+def _known_code(code: int) -> str:
+    """A close code of a client's choice, as a label of which there are few."""
+    return str(code) if 1000 <= code <= 1015 else "other"
 
 
 async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
@@ -163,6 +183,7 @@ async def _deliver(connection: _Inbox) -> None:
             connection.delivered = message.sequence
             # Returns when there is room to write more, so a slow client holds one batch in memory, no more.
             await _send(connection.websocket, *_frame_of(message))
+            service.metrics.messages_delivered.inc()
         if not batch:
             await listener.news.wait()
 

@@ -50,6 +50,7 @@ async def take_outgoing(request: Request) -> Response:
     """`POST /v1/outgoing`."""
     service = service_of(request)
     client = await client_of(request, service)
+    service.rates.messages_by_source.spend(("client", client.key), service.clock())
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
     recipients, unknown = [], set()
@@ -58,24 +59,24 @@ async def take_outgoing(request: Request) -> Response:
             recipients.append((recipient, split_identity(recipient)[1]))
         except ValidationError:
             unknown.add(recipient)
-    statuses = iter(
-        await service.store.write(
-            relay.take_on,
-            client.key,
-            asked.message_id,
-            asked.message,
-            recipients,
-            service.domain,
-            {domain for _, domain in recipients if not service.peers.allows(domain)} - {service.domain},
-            service.clock(),
-            _bounds(service),
-        )
+    statuses = await service.store.write(
+        relay.take_on,
+        client.key,
+        asked.message_id,
+        asked.message,
+        recipients,
+        service.domain,
+        {domain for _, domain in recipients if not service.peers.allows(domain)} - {service.domain},
+        service.clock(),
+        _bounds(service),
     )
+    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
+    outcome = iter(statuses)
     return reply(
         _response(
             asked.recipients,
             [
-                RecipientStatus.unknown if recipient in unknown else next(statuses)
+                RecipientStatus.unknown if recipient in unknown else next(outcome)
                 for recipient in asked.recipients
             ],
         )
@@ -89,6 +90,8 @@ async def proxy(request: Request) -> Response:
     domain, endpoint = request.path_params["domain"], request.path_params["endpoint"]
     if not is_domain(domain) or domain == service.domain or endpoint not in PROXIED | {DESCRIPTION}:
         raise Refused("not-found", f"Nothing is asked of {domain} through here at {endpoint}.")
+    if endpoint == "bundles":
+        service.rates.bundles_by_source.spend(("client", client.key), service.clock())
     body = await read_body(request, service.limits)
     with service.proxying.one_more(client.key):
         if endpoint == DESCRIPTION:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from mls_federation.crypto import CryptoProvider
 from mls_federation.errors import DecodeError
 from mls_federation.federation.binding import VERSION, WELL_KNOWN_PATH, ServiceDescription
 
+from .config import Federation
 from .refusals import Refused
 from .signatures import NONCE_SIZE, Claim, SignedRequest, claim_of, sign_request, verify_request
 from .store import Store
@@ -37,35 +37,6 @@ _DISCOVERIES = 16
 _KEEPALIVE_SECONDS = 2.0
 MAX_DESCRIPTION = 1 << 16
 MAX_ANSWER = 4 << 20
-
-
-class Policy(Enum):
-    """Which other domains' services may speak to this one, and be spoken to."""
-
-    open = "open"
-    allow = "allow"
-    deny = "deny"
-
-
-@dataclass(frozen=True)
-class Federation:
-    """How the service deals with those of other domains.
-
-    Attributes:
-        policy: whether all may speak, only those of `domains`, or all but those.
-        domains: whom the policy names.
-        peers: addresses of services that are not to be found at `https://DOMAIN`, by domain.
-    """
-
-    policy: Policy = Policy.open
-    domains: frozenset[str] = frozenset()
-    peers: Mapping[str, str] = field(default_factory=dict)
-
-    def allows(self, domain: str) -> bool:
-        """Whether the policy lets this domain take part."""
-        if self.policy is Policy.allow:
-            return domain in self.domains
-        return self.policy is Policy.open or domain not in self.domains
 
 
 @dataclass(frozen=True)

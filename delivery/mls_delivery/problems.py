@@ -12,6 +12,7 @@ from starlette.responses import Response
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import MEDIA_TYPE_PROBLEM, problem_type
 
+from .context import service_of
 from .refusals import Refused, refusal
 
 _OWN_CODES = {404: "not-found", 405: "method-not-allowed"}
@@ -45,11 +46,11 @@ def _headers_for(refused: Refused) -> dict[str, str]:
     return {}
 
 
-async def on_remote_error(_request: Request, error: Exception) -> Response:
+async def on_remote_error(request: Request, error: Exception) -> Response:
     """Report what is wrong with a request."""
     if not isinstance(error, RemoteError):
         raise error
-    return problem_response(refusal(error))
+    return _report(request, refusal(error))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -57,7 +58,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code not in _OWN_CODES:
         raise error
     detail = f"There is no {request.method} {request.url.path} here; see /.well-known/mls-federation."
-    return problem_response(Refused(_OWN_CODES[error.status_code], detail), error.headers)
+    return _report(request, Refused(_OWN_CODES[error.status_code], detail), error.headers)
 
 
 async def on_disconnect(_request: Request, _error: Exception) -> Response:
@@ -65,11 +66,17 @@ async def on_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def on_failure(_request: Request, _error: Exception) -> Response:
+async def on_failure(request: Request, _error: Exception) -> Response:
     """Report a failure of ours; the server logs it."""
-    return problem_response(
+    return _report(
+        request,
         Refused(
             "internal-error",
             "The delivery service failed. Nothing was changed by this request; try again later.",
-        )
+        ),
     )
+
+
+def _report(request: Request, refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
+    service_of(request).metrics.refusals.labels(refused.code).inc()
+    return problem_response(refused, headers)

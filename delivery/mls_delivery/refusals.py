@@ -30,6 +30,7 @@ KINDS = {
     "too-many-clients": Kind(403, "Too many clients"),
     "peer-not-allowed": Kind(403, "This domain is not spoken with"),
     "peer-key-changed": Kind(403, "The domain has another key than before"),
+    "no-such-tree": Kind(404, "The log never had this many entries"),
     "not-found": Kind(404, "No such end point"),
     "unknown-identity": Kind(404, "Unknown identity"),
     "method-not-allowed": Kind(405, "The end point does not have this method"),
@@ -42,9 +43,11 @@ KINDS = {
     "too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "Wrong media type"),
     "wrong-domain": Kind(421, "The identity is of another domain"),
+    "rate-limited": Kind(429, "Too many requests"),
+    "too-many-connections": Kind(429, "Too many connections"),
     "internal-error": Kind(500, "The service failed"),
     "peer-unreachable": Kind(502, "The other domain's service cannot be reached"),
-    "busy": Kind(503, "Too much to do"),
+    "busy": Kind(503, "The service is busy"),
 }
 
 

@@ -14,6 +14,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mls_federation.errors import DecodeError
 from mls_federation.federation.binding import MEDIA_TYPE, RecipientStatus, service_error
 from mls_federation.federation.relay import RelayRequest, RelayResponse
@@ -86,33 +88,42 @@ class Relay:
 
     async def run(self) -> None:
         """Send until cancelled; then others may have our turns."""
-        store = self._service.store
         try:
-            with store.listening(peers.HEARD_OF, "", self._news.set):
+            with self._service.store.listening(peers.HEARD_OF, "", self._news.set):
                 while True:
-                    self._news.clear()
-                    for domain in await store.read(relay.waiting_domains):
-                        self._wake(domain)
                     try:
-                        async with asyncio.timeout(self._tidy_seconds):
-                            await self._news.wait()
-                    except TimeoutError:
-                        await store.write(relay.expire, self._service.clock())
+                        await self._look()
+                    except SQLAlchemyError:
+                        _log.exception("what waits for other domains cannot be read")
+                        await asyncio.sleep(_FIRST_PAUSE)
         finally:
             await self._end()
 
+    async def _look(self) -> None:
+        """See that everything that waits is attended to, until there may be more."""
+        store = self._service.store
+        self._news.clear()
+        for domain in await store.read(relay.waiting_domains):
+            self._wake(domain)
+        try:
+            async with asyncio.timeout(self._tidy_seconds):
+                await self._news.wait()
+        except TimeoutError:
+            await store.write(relay.expire, self._service.clock())
+
     def _wake(self, domain: str) -> None:
-        lane = self._lanes.setdefault(domain, _Lane(domain))
-        lane.news.set()
-        if lane.task is None or lane.task.done():
+        lane = self._lanes.get(domain)
+        if lane is None:
+            lane = self._lanes[domain] = _Lane(domain)
             lane.task = asyncio.create_task(self._serve(lane))
+        lane.news.set()
 
     async def _end(self) -> None:
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for domain in self._lanes:
+        for domain in list(self._lanes):
             await self._service.store.write(peers.end_turn, domain, self._holder)
 
     async def _serve(self, lane: _Lane) -> None:
@@ -126,7 +137,10 @@ class Relay:
                 _log.exception("sending to another domain failed")
                 pause = _LONGEST_PAUSE
             if pause is None:
-                return
+                if not lane.news.is_set():
+                    del self._lanes[lane.domain]
+                    return
+                pause = 0.0
             if pause > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):

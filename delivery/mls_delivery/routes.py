@@ -18,6 +18,7 @@ from mls_federation.federation.binding import (
     PublishRequest,
     PublishResponse,
     RecipientResult,
+    RecipientStatus,
     ServiceDescription,
     SessionRequest,
     SessionResponse,
@@ -28,9 +29,12 @@ from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPON
 
 from . import service as rules
 from .bodies import check_media_type, media_type, read_body, read_struct, reply
-from .context import ENDPOINTS, service_of, token_hash
+from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .rates import Buckets
 from .refusals import Refused, malformed
 from .sessions import client_of
+from .signed_requests import signer_of
+from .sources import source_of
 from .store import accounts, key_sets, messages
 from .store.accounts import SessionOutcome
 
@@ -49,6 +53,7 @@ async def describe(request: Request) -> Response:
 async def issue_challenge(request: Request) -> Response:
     """`POST /v1/challenge`."""
     service = service_of(request)
+    _limit(request, service, service.rates.sessions_by_source)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
     return reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
@@ -57,6 +62,7 @@ async def issue_challenge(request: Request) -> Response:
 async def open_session(request: Request) -> Response:
     """`POST /v1/sessions`."""
     service = service_of(request)
+    _limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
     # From check to redemption there is no pause in which a second request could come in with the same challenge.
@@ -103,6 +109,7 @@ async def publish_key_sets(request: Request) -> Response:
 async def fetch_bundles(request: Request) -> Response:
     """`POST /v1/bundles`, for clients of the seed and for ours."""
     service = service_of(request)
+    _limit(request, service, service.rates.bundles_by_source)
     asked = await read_struct(
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
@@ -115,6 +122,8 @@ async def fetch_bundles(request: Request) -> Response:
             service.clock(),
         )
     )
+    for key_set in taken:
+        service.metrics.key_sets.labels("last_resort" if key_set.last_resort else "single").inc()
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return reply(
@@ -126,6 +135,7 @@ async def fetch_bundles(request: Request) -> Response:
 async def submit_message(request: Request) -> Response:
     """`POST /v1/messages`."""
     service = service_of(request)
+    _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
     statuses = await service.store.write(
@@ -136,6 +146,7 @@ async def submit_message(request: Request) -> Response:
         service.clock(),
         service.limits.inbox_messages,
     )
+    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
     return reply(
         SubmitResponse(
             results=tuple(
@@ -144,3 +155,8 @@ async def submit_message(request: Request) -> Response:
             )
         )
     )
+
+
+def _limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+    source = signer_of(request) or source_of(request, service.trusted_proxies)
+    buckets.spend(source, service.clock())

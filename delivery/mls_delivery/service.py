@@ -67,6 +67,16 @@ class Limits:
     """Octets of the messages that wait for one other domain."""
     relay_seconds: int = 7 * 24 * 3600
     """Seconds for which a message may wait for another domain."""
+    connections: int = 10_000
+    """Inboxes and requests at the same time; 0, here and below, for no limit."""
+    connections_source: int = 500
+    """Inboxes and requests at the same time from one source."""
+    bundles_per_minute: int = 120
+    """Requests for keys from one source."""
+    messages_per_minute: int = 6000
+    """Requests to deliver a message from one source."""
+    sessions_per_minute: int = 240
+    """Requests for challenges and sessions from one source."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:

@@ -32,12 +32,20 @@ class SignedRequests:
             body = await read_body(Request(scope, receive), self._service.limits)
             peer = await self._service.peers.check(signed, body)
         except RemoteError as error:
-            await problem_response(refusal(error))(scope, receive, send)
+            refused = refusal(error)
+            self._service.metrics.refusals.labels(refused.code).inc()
+            await problem_response(refused)(scope, receive, send)
             return
         except ClientDisconnect:
             return
         scope.setdefault("state", {})[_PEER] = peer
         await self._app(scope, _with_body(body, receive), send)
+
+
+def signer_of(request: Request) -> str | None:
+    """The domain whose service has signed a request; None if nobody has."""
+    peer: str | None = getattr(request.state, _PEER, None)
+    return peer
 
 
 def peer_of(request: Request) -> str:
@@ -46,7 +54,7 @@ def peer_of(request: Request) -> str:
     Raises:
         Refused: code `unsigned-request`.
     """
-    peer: str | None = getattr(request.state, _PEER, None)
+    peer = signer_of(request)
     if peer is None:
         raise Refused("unsigned-request", "Only a signed request of another domain's service is served here.")
     return peer

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.federation import binding, credentials, devices, identity, manifest, relay, seed
+from mls_federation.federation import binding, credentials, devices, identity, log, manifest, relay, seed
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -78,6 +78,12 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.InboxKeyCount,
     binding.InboxNotice,
     binding.InboxFrame,
+    log.TreeHead,
+    log.SignedTreeHead,
+    log.ConsistencyRequest,
+    log.ConsistencyProof,
+    log.EntriesRequest,
+    log.EntriesResponse,
 )
 
 

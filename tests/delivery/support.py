@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from mls_delivery.app import application
+from mls_delivery.config import Federation
 from mls_delivery.context import delivery_service
-from mls_delivery.peers import Federation
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
 from mls_federation.codec import Struct
@@ -361,9 +361,11 @@ class Inbox:
 
 
 @contextlib.contextmanager
-def open_inbox(service: Running, token_secret: bytes, cursor: int = 0) -> Iterator[Inbox]:
+def open_inbox(
+    service: Running, token_secret: bytes, cursor: int = 0, headers: dict[str, str] | None = None
+) -> Iterator[Inbox]:
     """An inbox, after the hello."""
-    with websocket(service) as connection:
+    with websocket(service, headers=headers) as connection:
         connection.send(binding.InboxHello(token_secret=token_secret, cursor=cursor).encode())
         yield Inbox(connection)
 
@@ -377,9 +379,16 @@ def until_acknowledged(device: Device) -> int:
     raise AssertionError("nothing was acknowledged")
 
 
-def websocket(service: Running, *, origin: str | None = None) -> ClientConnection:
+def websocket(
+    service: Running, *, origin: str | None = None, headers: dict[str, str] | None = None
+) -> ClientConnection:
     """A WebSocket to the inbox end point, before the hello."""
-    return connect(service.inbox_url, proxy=None, origin=None if origin is None else Origin(origin))
+    return connect(
+        service.inbox_url,
+        proxy=None,
+        origin=None if origin is None else Origin(origin),
+        additional_headers=headers,
+    )
 
 
 def checked(response: httpx.Response) -> bytes:

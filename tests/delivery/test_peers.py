@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mls_delivery.peers import Federation, Policy
+from mls_delivery.config import Federation, Policy
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider
 from mls_federation.federation.binding import MEDIA_TYPE

@@ -90,7 +90,7 @@ def test_a_database_belongs_to_one_domain(tmp_path: Path) -> None:
     result = _start("--domain", "c.example", "--database", database)
     assert (result.returncode, result.stderr) == (
         1,
-        "mls_delivery: The database is that of b.example, not of c.example.\n",
+        "mls-delivery: The database is that of b.example, not of c.example.\n",
     )
 
 
@@ -100,7 +100,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = process.url.rpartition(":")[2]
         result = _start("--domain", "b.example", "--database", database, "--port", port)
     assert result.returncode != 0
-    assert "address already in use" in result.stderr
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.stderr
     assert "Traceback" not in result.stderr
 
 

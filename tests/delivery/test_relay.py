@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mls_delivery.peers import Federation, Policy
+from mls_delivery.config import Federation, Policy
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider
 from mls_federation.federation.binding import (

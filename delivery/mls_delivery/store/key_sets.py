@@ -71,6 +71,7 @@ class TakenKeySet:
 
     client_id: bytes
     content: bytes
+    last_resort: bool
 
 
 @dataclass(frozen=True)
@@ -168,16 +169,16 @@ def take(
     taken: list[TakenKeySet] = []
     passed_over: set[bytes] = set()
     for owner in owners:
-        content = _take_one(connection, owner.id, suits, now, passed_over)
-        if content is not None:
-            taken.append(TakenKeySet(owner.client_id, content))
+        found = _take_one(connection, owner.id, suits, now, passed_over)
+        if found is not None:
+            taken.append(TakenKeySet(owner.client_id, *found))
             announce(connection, TAKEN, str(owner.id))
     return TakenKeySets(tuple(taken), tuple(sorted(passed_over)))
 
 
 def _take_one(
     connection: Connection, client: int, suits: Callable[[bytes], bool], now: int, passed_over: set[bytes]
-) -> bytes | None:
+) -> tuple[bytes, bool] | None:
     offers = connection.execute(
         select(key_sets.c.id, key_sets.c.suites, key_sets.c.last_resort)
         .where(key_sets.c.client == client, key_sets.c.content.is_not(None), key_sets.c.expires > now)
@@ -190,6 +191,6 @@ def _take_one(
             ).scalar_one()
             if not offer.last_resort:
                 connection.execute(update(key_sets).where(key_sets.c.id == offer.id).values(content=None))
-            return content
+            return content, offer.last_resort
         passed_over.add(offer.suites)
     return None

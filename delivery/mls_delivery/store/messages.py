@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
     select,
     text,
@@ -225,3 +226,8 @@ def acknowledge(connection: Connection, client: int, cursor: int) -> None:
         .where(inboxes.c.client == client, inboxes.c.acknowledged < cursor)
         .values(acknowledged=cursor)
     )
+
+
+def waiting(connection: Connection) -> int:
+    """How many messages all inboxes have."""
+    return int(connection.scalar(select(func.count()).select_from(messages)) or 0)

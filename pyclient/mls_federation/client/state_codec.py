@@ -16,6 +16,7 @@ from ..codec import ClosedEnum8, Opt, Struct, Vec, opaque, uint16, uint32, uint6
 from ..crypto import CryptoProvider, KeyPair, SignatureScheme
 from ..errors import DecodeError, UnsupportedError
 from ..federation.binding import Boolean, KeySet
+from ..federation.devices import DeviceEvent
 from ..federation.identity import VerifiedIdentity
 from ..mls import decode_group, decode_key_package, encode_group, encode_key_package
 from ..mls.tree_math import LeafIndex
@@ -49,6 +50,7 @@ class StoredAccount(Struct):
     scheme: SignatureScheme
     identity_key: opaque
     identity_key_priv: opaque
+    lineage: Vec[DeviceEvent]
 
 
 class StoredCount(Struct):
@@ -80,6 +82,7 @@ class StoredIdentity(Struct):
     leaf_index: uint32
     identity: opaque
     identity_key: opaque
+    root_key: opaque
     scheme: SignatureScheme
     domain: opaque
     versions: Vec[uint16]
@@ -251,6 +254,7 @@ def _store_account(account: Account) -> StoredAccount:
         scheme=account.scheme,
         identity_key=account.identity_key.public_key,
         identity_key_priv=account.identity_key.private_key,
+        lineage=account.lineage,
     )
 
 
@@ -260,6 +264,7 @@ def _load_account(_: CryptoProvider, stored: StoredAccount) -> Account:
         client_id=stored.client_id,
         scheme=stored.scheme,
         identity_key=KeyPair(stored.identity_key_priv, stored.identity_key),
+        lineage=stored.lineage,
     )
 
 
@@ -297,6 +302,7 @@ def _store_identities(identities: Mapping[LeafIndex, VerifiedIdentity]) -> tuple
             leaf_index=leaf,
             identity=who.identity.encode("utf-8"),
             identity_key=who.identity_key,
+            root_key=who.root_key,
             scheme=who.scheme,
             domain=who.domain.encode("ascii"),
             versions=who.versions,
@@ -310,6 +316,7 @@ def _load_identities(stored: Sequence[StoredIdentity]) -> dict[LeafIndex, Verifi
         LeafIndex(item.leaf_index): VerifiedIdentity(
             identity=_text(item.identity, StoredIdentity, "identity"),
             identity_key=item.identity_key,
+            root_key=item.root_key,
             scheme=item.scheme,
             domain=_text(item.domain, StoredIdentity, "domain"),
             versions=item.versions,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mls_federation.client import ClientState
-from mls_federation.client.account import Account, OwnKeySet
+from mls_federation.client.account import Account, OwnKeySet, new_account
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.state import GroupState, Outgoing
 from mls_federation.client.state_codec import (
@@ -29,6 +29,7 @@ from mls_federation.errors import DecodeError, RemoteError, UnsupportedError
 from mls_federation.federation.identity import VerifiedIdentity
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
+from tests.support.devices import another_device
 from tests.support.network import Peer, deliver, group_of, messages_for, of_type
 
 OURS = (ClientState, GroupState, Outgoing, OwnKeySet, Account, VerifiedIdentity, MessageReceived)
@@ -36,7 +37,9 @@ OURS = (ClientState, GroupState, Outgoing, OwnKeySet, Account, VerifiedIdentity,
 
 def everything(provider: CryptoProvider) -> ClientState:
     """A state with something in every field of every part."""
-    alice, bob, carol = (Peer(provider, f"{name}@{name[0]}.example") for name in ("alice", "bob", "carol"))
+    alice, carol = Peer(provider, "alice@a.example"), Peer(provider, "carol@c.example")
+    # His second device: the first has admitted it.
+    bob = Peer(provider, "bob@b.example", another_device(provider, new_account(provider, "bob@b.example")))
     group_id = group_of(alice, bob, carol)
     # Bob is away while carol begins an epoch; her next message comes to him too early. And he has a past epoch.
     bob.renew(group_id)

@@ -1,0 +1,32 @@
+"""Requests are refused when there are too many at once. Inboxes see to that themselves (`inbox.py`)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .context import DeliveryService
+from .problems import problem_response
+from .refusals import Refused
+from .sources import source_of
+
+
+class Admitted:
+    """An application that serves no more requests at once than the service's limits allow."""
+
+    def __init__(self, app: ASGIApp, service: DeliveryService) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        service = self._service
+        try:
+            with service.connections.enter(source_of(Request(scope), service.trusted_proxies)):
+                await self._app(scope, receive, send)
+        except Refused as refused:
+            service.metrics.refusals.labels(refused.code).inc()
+            await problem_response(refused)(scope, receive, send)
