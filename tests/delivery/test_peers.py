@@ -12,6 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mls_delivery.__main__ import main
 from mls_delivery.config import Federation, Policy
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider
@@ -189,6 +190,23 @@ def test_a_domain_cannot_change_its_key_unnoticed(both: Neighbours, clock: Clock
     response = both.a.relay(both.b, REQUEST)
     assert refusal(response) == (403, "peer-key-changed")
     assert response.json()["domain"] == "a.example"
+
+
+@pytest.mark.parametrize("by_config", [False, True])
+def test_the_operator_accepts_another_key(
+    both: Neighbours, tmp_path: Path, clock: Clock, by_config: bool
+) -> None:
+    database = f"sqlite:///{(tmp_path / 'b.sqlite3').as_posix()}"
+    config = tmp_path / "b.toml"
+    config.write_text(f'domain = "b.example"\nlisten = "127.0.0.1:1"\ndatabase = "{database}"\n')
+    where = ["--config", str(config)] if by_config else ["--database", database]
+    assert main(["forget-peer", "a.example", *where]) == 1  # it was never seen
+    assert statuses(both.a.relay(both.b, REQUEST)) == [[0]]
+    both.a.key = Ed25519PrivateKey.generate()
+    clock.now += 60
+    assert refusal(both.a.relay(both.b, REQUEST)) == (403, "peer-key-changed")
+    assert main(["forget-peer", "a.example", *where]) == 0
+    assert statuses(both.a.relay(both.b, REQUEST)) == [[0]]
 
 
 def test_a_domain_that_the_policy_denies_is_refused(setting: Setting) -> None:

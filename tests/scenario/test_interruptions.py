@@ -120,9 +120,7 @@ def waiting(somebody: Person) -> int:
 def messages(somebody: Person, after: int = 0) -> list[bytes]:
     """Those that came and nobody has looked at yet; only those with a number above `after`, as an application has it."""
     return [
-        event.data
-        for event in somebody.events
-        if isinstance(event, MessageReceived) and event.number > after
+        event.data for event in somebody.events if isinstance(event, MessageReceived) and event.number > after
     ]
 
 

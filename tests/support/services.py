@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,11 +66,13 @@ class Service:
 
     Attributes:
         url: its address, whether it runs or not.
+        options: with which it is started, besides those that it was made with.
     """
 
     def __init__(self, domain: str, folder: Path, *options: str) -> None:
         self.domain = domain
         self.url = f"http://{HOST}:{unused_port()}"
+        self.options: list[str] = []
         self._command = [sys.executable, "-m", "mls_delivery", "--domain", domain]
         self._command += ["--port", self.url.rpartition(":")[2]]
         self._database = folder / f"{domain}.sqlite3"
@@ -91,7 +93,9 @@ class Service:
     def launch(self) -> None:
         """Start it."""
         with self._log.open("ab") as output:
-            self._popen = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+            self._popen = subprocess.Popen(
+                [*self._command, *self.options], stdout=output, stderr=subprocess.STDOUT
+            )
 
     def wait(self) -> None:
         """Return when it answers."""
@@ -131,6 +135,8 @@ def services_running(
 ) -> Iterator[dict[str, Service]]:
     """A delivery service for each domain."""
     services = {domain: Service(domain, folder) for domain in domains}
+    for service in services.values():
+        service.options += _addresses(services.values(), but=service)
     try:
         for service in services.values():
             service.launch()
@@ -140,6 +146,11 @@ def services_running(
     finally:
         for service in services.values():
             service.stop()
+
+
+def _addresses(services: Iterable[Service], *, but: Service) -> list[str]:
+    """What tells one service where the others are."""
+    return [f"--peer={other.domain}={other.url}" for other in services if other is not but]
 
 
 # -- people
