@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import log_routes, peer_routes, problems, routes
+from . import group_routes, log_routes, peer_routes, problems, routes
 from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
@@ -53,6 +53,7 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["relay"], peer_routes.take_relayed, methods=["POST"]),
             *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
+            *group_routes.ROUTES,
         ],
         exception_handlers={
             RemoteError: problems.on_remote_error,

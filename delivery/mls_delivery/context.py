@@ -14,6 +14,7 @@ from .challenges import Challenges
 from .config import Federation, Network
 from .connections import Connections
 from .gates import Gate
+from .group_cache import Groups
 from .metrics import Metrics
 from .peers import Peers
 from .rates import Rates, rates
@@ -33,6 +34,10 @@ ENDPOINTS: Mapping[str, str] = {
     "tree_head": "/v1/tree-head",
     "consistency": "/v1/consistency",
     "log_entries": "/v1/log-entries",
+    "groups": "/v1/groups",
+    "commits": "/v1/commits",
+    "missed": "/v1/missed",
+    "group_info": "/v1/group-info",
 }
 
 
@@ -44,6 +49,7 @@ class DeliveryService:
         domain: whose identities it serves.
         public_key: that of its signing key.
         signing_key: its private signing key. Secret.
+        groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
         peers: the services of other domains.
@@ -60,6 +66,7 @@ class DeliveryService:
     provider: CryptoProvider
     store: Store
     challenges: Challenges
+    groups: Groups
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
@@ -101,6 +108,7 @@ async def delivery_service(
         provider=provider,
         store=store,
         challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        groups=Groups(),
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,

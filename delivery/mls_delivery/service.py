@@ -77,6 +77,16 @@ class Limits:
     """Requests to deliver a message from one source."""
     sessions_per_minute: int = 240
     """Requests for challenges and sessions from one source."""
+    groups: int = 1000
+    """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_commits: int = 1000
+    """Commits of one group that are kept for members that were away."""
+    group_commit_octets: int = 16 << 20
+    """Octets of those."""
+    group_commit_seconds: int = 30 * 24 * 3600
+    """Seconds for which they are kept."""
+    clock_seconds: int = 300
+    """Seconds by which the clock of who signs a request may differ."""
 
 
 def check_identity(identity: bytes, domain: str) -> None:

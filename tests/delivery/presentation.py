@@ -8,7 +8,7 @@ from typing import Any
 
 from mls_federation.codec import ClosedEnum8, Length, OpenEnum16, Struct
 from mls_federation.codec.generator import SelectSpec
-from mls_federation.codec.types import UInt, VariableLength
+from mls_federation.codec.types import OptionalValue, UInt, VariableLength
 from mls_federation.codec.varint import write_length
 
 _OCTETS_A_LINE = 32
@@ -55,6 +55,14 @@ def _rows(hint: Any, value: Any, name: str, depth: int) -> Rows:
             for number, item in enumerate(value):
                 rows += _rows(element, item, f"[{number}]", depth + 1)
             return rows
+        case OptionalValue():
+            rows = [
+                (
+                    "00" if value is None else "01",
+                    f"{indent}{name}: {'absent' if value is None else 'present'}",
+                )
+            ]
+            return rows if value is None else rows + _rows(_present(inner), value, name, depth + 1)
     if isinstance(value, Struct):
         return _struct_rows(value, depth)
     size = 1 if isinstance(value, ClosedEnum8) else 2
@@ -118,6 +126,8 @@ def _type(hint: Any, name: str) -> str:
         case VariableLength() | Length():
             element = "opaque" if inner is bytes else _type_of_element(typing.get_args(inner)[0])
             return f"{element} {name}".rstrip() + _bounds(layout)
+        case OptionalValue():
+            return f"optional<{_type(_present(inner), '')}> {name}".rstrip()
     return f"{inner.__name__} {name}".rstrip()
 
 
@@ -133,6 +143,12 @@ def _bounds(layout: Any) -> str:
         return "<V>"
     power = (layout.maximum + 1).bit_length() - 1
     return f"<{layout.minimum}..{layout.maximum if power <= 8 else f'2^{power}-1'}>"
+
+
+def _present(optional: Any) -> Any:
+    """What an optional value is, if it is there."""
+    (present,) = (arm for arm in typing.get_args(optional) if arm is not type(None))
+    return present
 
 
 def _split(hint: Any) -> tuple[Any, Any]:

@@ -15,7 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.federation import binding, credentials, devices, identity, log, manifest, relay, seed
+from mls_federation.federation import (
+    binding,
+    credentials,
+    devices,
+    group_agreement,
+    identity,
+    log,
+    manifest,
+    ordering,
+    relay,
+    seed,
+)
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -84,6 +95,21 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     log.ConsistencyProof,
     log.EntriesRequest,
     log.EntriesResponse,
+    group_agreement.OrderingRule,
+    group_agreement.GroupAgreement,
+    ordering.OrderingReceipt,
+    ordering.OrderingReceiptTBS,
+    ordering.RegisterGroupRequest,
+    ordering.RegisterGroupResponse,
+    ordering.CommitRequest,
+    ordering.CommitStatus,
+    ordering.CommitResponse,
+    ordering.OrderedCommit,
+    ordering.MissedRequest,
+    ordering.MissedCommits,
+    ordering.GroupInfoRequest,
+    ordering.GroupInfoRequestTBS,
+    ordering.GroupInfoResponse,
 )
 
 

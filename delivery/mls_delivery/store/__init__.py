@@ -6,6 +6,7 @@
     peers       other domains: pinned keys, nonces, whose turn it is to speak to them
     relay       messages on their way to other domains, and notices
     log         the append-only log of device events
+    groups      groups whose commits are ordered here
 
 **A topic** is a module here with its tables (`Table("…", metadata, …)`, `metadata` of `schema.py`) and plain synchronous
 functions whose first argument is a SQLAlchemy `Connection`. It owns the dataclasses that these take and give. It is
@@ -37,7 +38,7 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, key_sets, log, messages, peers, relay
+from . import accounts, groups, key_sets, log, messages, peers, relay
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
@@ -47,6 +48,7 @@ __all__ = [
     "StoreError",
     "accounts",
     "announce",
+    "groups",
     "key_sets",
     "log",
     "messages",

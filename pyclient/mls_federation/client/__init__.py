@@ -8,8 +8,10 @@ from .events import (
     EpochChanged,
     Event,
     GroupJoined,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
@@ -29,9 +31,11 @@ __all__ = [
     "Event",
     "GroupDetails",
     "GroupJoined",
+    "LogFault",
     "MemberDetails",
     "MessageReceived",
     "MessageRefused",
+    "OwnDevicesChanged",
     "Ports",
     "RemovedFromGroup",
     "Response",

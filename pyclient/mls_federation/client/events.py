@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..errors import MLSError
+from ..federation.log import SignedTreeHead
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,38 @@ class BackgroundFailure:
     error: MLSError
 
 
+@dataclass(frozen=True)
+class OwnDevicesChanged:
+    """Our delivery service shows devices of our own identity that this client did not know of.
+
+    Whoever did not admit them, or revoke those, has to ask who did.
+
+    Attributes:
+        admitted: client_ids of devices that may speak for us.
+        revoked: client_ids of those that may no more.
+    """
+
+    admitted: tuple[bytes, ...]
+    revoked: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class LogFault:
+    """A delivery service was found to be dishonest, or somebody says so.
+
+    If it is shown by two heads in `evidence` or by what it says of ourselves, nobody of this domain is added until
+    `Client.clear_log_fault`. A head that the key we know has not signed is told (code `bad-tree-head`), and stops nothing.
+
+    Attributes:
+        error: `log-forked`, `log-rewritten`, `bad-tree-head`, or what is wrong with our own history.
+        evidence: what it, or somebody, has signed.
+    """
+
+    domain: str
+    error: MLSError
+    evidence: tuple[SignedTreeHead, ...]
+
+
 Event: TypeAlias = (
     GroupJoined
     | MessageReceived
@@ -92,5 +125,7 @@ Event: TypeAlias = (
     | RemovedFromGroup
     | ConnectionChanged
     | MessageRefused
+    | OwnDevicesChanged
+    | LogFault
     | BackgroundFailure
 )

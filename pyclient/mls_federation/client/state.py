@@ -11,6 +11,7 @@ from ..mls import Group, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
+from .log_state import Logs
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,21 @@ class GroupState:
         identities: of all members; each was verified when it came.
         past_identities: of the epochs whose late messages can still be read, by epoch: a leaf may have another member now.
         held: messages of epochs that we have not reached, the oldest first.
+        told: sizes of the logs whose heads the members have told each other of last, by domain.
     """
 
     group: Group
     identities: Mapping[LeafIndex, VerifiedIdentity]
     past_identities: Mapping[int, Mapping[LeafIndex, VerifiedIdentity]] = field(default_factory=dict)
     held: tuple[bytes, ...] = ()
+    told: Mapping[str, int] = field(default_factory=dict)
 
     def in_epoch(self, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> GroupState:
         """This group in a later epoch."""
         readable = {past.context.epoch for past in group.past_epochs}
         before = {**self.past_identities, self.group.epoch: self.identities}
         past = {epoch: who for epoch, who in before.items() if epoch in readable}
-        return GroupState(group, identities, past, self.held)
+        return replace(self, group=group, identities=identities, past_identities=past)
 
     def forgetting(self, now: int) -> GroupState:
         """This group without the keys of past epochs whose time is over; itself if there are none."""
@@ -44,6 +47,11 @@ class GroupState:
         readable = {past.context.epoch for past in group.past_epochs}
         past = {epoch: who for epoch, who in self.past_identities.items() if epoch in readable}
         return replace(self, group=group, past_identities=past)
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains of all members."""
+        return frozenset(who.domain for who in self.identities.values())
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -83,6 +91,7 @@ class ClientState:
             groups whose messages up to our removal we do not have yet.
         received: how many application messages there have been.
         untold: those of which the application may not know: it was to be told of them when this state was stored.
+        logs: what we know of the logs of delivery services.
     """
 
     account: Account
@@ -93,6 +102,7 @@ class ClientState:
     strays: tuple[bytes, ...] = field(default=(), repr=False)
     received: int = 0
     untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
+    logs: Logs = field(default_factory=Logs)
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

@@ -22,6 +22,8 @@ from ..mls import decode_group, decode_key_package, encode_group, encode_key_pac
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
+from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
+from .log_state import Logs
 from .state import ClientState, GroupState, Outgoing
 
 # Of every part. A later version of the package loads all earlier ones.
@@ -29,7 +31,7 @@ STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account`, `cursor` and `received` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor`, `received` and `logs` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -39,6 +41,7 @@ class PartKind(ClosedEnum8):
     stray = 6
     received = 7
     untold = 8
+    logs = 9
 
 
 class StoredAccount(Struct):
@@ -103,6 +106,7 @@ class StoredGroupState(Struct):
     identities: Vec[StoredIdentity]
     past_identities: Vec[StoredPastIdentities]
     held: Vec[opaque]
+    told: Vec[StoredTold]
 
 
 class StoredOutgoing(Struct):
@@ -159,6 +163,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.stray: state.strays,
         PartKind.received: (state.received,),
         PartKind.untold: state.untold,
+        PartKind.logs: (state.logs,),
     }
 
 
@@ -176,7 +181,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor, PartKind.received):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     groups = {known.group.group_id: known for known in loaded[PartKind.group]}
@@ -191,6 +196,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         strays=tuple(loaded[PartKind.stray]),
         received=loaded[PartKind.received][0],
         untold=tuple(loaded[PartKind.untold]),
+        logs=loaded[PartKind.logs][0],
     )
 
 
@@ -335,6 +341,9 @@ def _store_group(known: GroupState) -> StoredGroupState:
             for epoch, identities in known.past_identities.items()
         ),
         held=known.held,
+        told=tuple(
+            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
+        ),
     )
 
 
@@ -344,6 +353,7 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         identities=_load_identities(stored.identities),
         past_identities={past.epoch: _load_identities(past.identities) for past in stored.past_identities},
         held=stored.held,
+        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -400,6 +410,14 @@ def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
     )
 
 
+def _store_logs(logs: Logs) -> StoredLogs:
+    return store_logs(STATE_VERSION, logs)
+
+
+def _load_logs(_: CryptoProvider, stored: StoredLogs) -> Logs:
+    return load_logs(stored)
+
+
 _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.account: _store_account,
     PartKind.cursor: _store_count,
@@ -409,6 +427,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.stray: _store_stray,
     PartKind.received: _store_count,
     PartKind.untold: _store_untold,
+    PartKind.logs: _store_logs,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -419,4 +438,5 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.stray: (StoredStray, _load_stray),
     PartKind.received: (StoredCount, _load_count),
     PartKind.untold: (StoredUntold, _load_untold),
+    PartKind.logs: (StoredLogs, _load_logs),
 }

@@ -15,6 +15,7 @@ from .binding import federation_sign_content
 from .seed import Credential
 
 RECEIPT_LABEL = "OrderingReceipt"
+GROUP_INFO_LABEL = "GroupInfo"
 
 
 class OrderingReceiptTBS(Struct):
@@ -145,6 +146,20 @@ def receipt_sign_content(receipt: OrderingReceipt | OrderingReceiptTBS) -> bytes
     return federation_sign_content(RECEIPT_LABEL, tbs.encode())
 
 
+def sign_receipt(provider: CryptoProvider, signing_key: bytes, tbs: OrderingReceiptTBS) -> OrderingReceipt:
+    """A receipt, signed by a delivery service's private key."""
+    signature = provider.sign(SignatureScheme.ed25519, signing_key, receipt_sign_content(tbs))
+    return OrderingReceipt(
+        domain=tbs.domain,
+        group_id=tbs.group_id,
+        epoch=tbs.epoch,
+        commit_hash=tbs.commit_hash,
+        confirmed_transcript_hash=tbs.confirmed_transcript_hash,
+        accepted_at=tbs.accepted_at,
+        signature=signature,
+    )
+
+
 def verify_receipt(provider: CryptoProvider, signing_key: bytes, receipt: OrderingReceipt) -> None:
     """Return if the holder of `signing_key` signed a receipt.
 
@@ -159,3 +174,11 @@ def verify_receipt(provider: CryptoProvider, signing_key: bytes, receipt: Orderi
         raise VerificationError(
             "a receipt that the ordering service did not sign", code="bad-receipt"
         ) from None
+
+
+def group_info_sign_content(domain: str, group_id: bytes, credential: Credential, time: int) -> bytes:
+    """The octets that a GroupInfoRequest to the delivery service of `domain` is signed over."""
+    tbs = GroupInfoRequestTBS(
+        domain=domain.encode("ascii"), group_id=group_id, credential=credential, time=time
+    )
+    return federation_sign_content(GROUP_INFO_LABEL, tbs.encode())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mls_federation.client import ClientState
 from mls_federation.client.account import Account, OwnKeySet, new_account
 from mls_federation.client.events import MessageReceived
+from mls_federation.client.log_state import Fault, Logs
 from mls_federation.client.state import GroupState, Outgoing
 from mls_federation.client.state_codec import (
     STATE_VERSION,
@@ -24,15 +25,27 @@ from mls_federation.client.state_codec import (
     parts_of,
     state_of,
 )
-from mls_federation.crypto import CryptoProvider
+from mls_federation.crypto import CryptoProvider, SignatureScheme
 from mls_federation.errors import DecodeError, RemoteError, UnsupportedError
 from mls_federation.federation.identity import VerifiedIdentity
+from mls_federation.federation.log import ChainTip, TreeHead, sign_tree_head
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.devices import another_device
 from tests.support.network import Peer, deliver, group_of, messages_for, of_type
 
-OURS = (ClientState, GroupState, Outgoing, OwnKeySet, Account, VerifiedIdentity, MessageReceived)
+OURS = (
+    ClientState,
+    GroupState,
+    Outgoing,
+    OwnKeySet,
+    Account,
+    VerifiedIdentity,
+    MessageReceived,
+    Logs,
+    Fault,
+    ChainTip,
+)
 
 
 def everything(provider: CryptoProvider) -> ClientState:
@@ -59,7 +72,30 @@ def everything(provider: CryptoProvider) -> ClientState:
     [*sets, last] = bob.state.key_sets
     waiting = replace(last, unconfirmed=alice_key_set(alice))
     untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
-    return replace(bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,))
+    bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
+    return replace(
+        bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,), logs=some_logs(provider)
+    )
+
+
+def some_logs(provider: CryptoProvider) -> Logs:
+    """What a client may know of two services, of which the one was found out."""
+    seed = bytes(32)
+    smaller, larger, other = (
+        sign_tree_head(
+            provider,
+            seed,
+            TreeHead(domain=b"a.example", tree_size=size, timestamp=5, root_hash=bytes([root]) * 32),
+        )
+        for size, root in ((3, 1), (7, 1), (7, 2))
+    )
+    return Logs(
+        pins={"a.example": provider.signature_public_key(SignatureScheme.ed25519, seed)},
+        heads={"a.example": smaller},
+        unproven=(larger,),
+        faults={"a.example": Fault("log-forked", (larger, other))},
+        chains={"alice@a.example": ChainTip(2, bytes(32))},
+    )
 
 
 def alice_key_set(peer: Peer) -> Any:
