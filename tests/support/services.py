@@ -32,6 +32,7 @@ from mls_federation.client import Client, ConnectionChanged, Event, Ports, new_c
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
 from mls_federation.io import HttpTransport, connected_client
+from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 
 HOST = "127.0.0.1"
@@ -205,6 +206,8 @@ async def unregistered(identity: str, services: Mapping[str, str]) -> AsyncItera
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         somebody._client = new_client(ports, identity, somebody.on_event)
         for domain, url in services.items():

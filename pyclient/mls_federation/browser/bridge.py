@@ -36,6 +36,7 @@ from ..errors import MLSError, StateError, UsageError
 from ..media import srtp_profile
 from ..storage import MemoryStorage
 from . import shapes
+from .concurrency import gather
 from .provider import choose_provider
 from .shapes import Shape, Uint64
 from .transport import BrowserTransport, abort_signal
@@ -145,6 +146,8 @@ class Bridge:
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         client = new_client(ports, identity, lambda event: self._on_event(number, event))
         client.use_services(self._services)

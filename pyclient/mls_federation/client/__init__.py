@@ -5,6 +5,7 @@ from .delivery_service import DeliveryService
 from .events import (
     BackgroundFailure,
     ConnectionChanged,
+    DeliveryFailed,
     EpochChanged,
     Event,
     GroupJoined,
@@ -16,7 +17,7 @@ from .events import (
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
 from .results import Delivery, GroupDetails, MemberDetails, Sent
-from .state import ClientState
+from .state import ClientState, Fanout
 
 __all__ = [
     "BackgroundFailure",
@@ -26,9 +27,11 @@ __all__ = [
     "ConnectionChanged",
     "ConnectionEnded",
     "Delivery",
+    "DeliveryFailed",
     "DeliveryService",
     "EpochChanged",
     "Event",
+    "Fanout",
     "GroupDetails",
     "GroupJoined",
     "LogFault",

@@ -80,6 +80,22 @@ class MessageRefused:
 
 
 @dataclass(frozen=True)
+class DeliveryFailed:
+    """A message that was on its way will not reach one of its recipients.
+
+    Attributes:
+        message_id: as in the `Delivery` that was reported when it was sent.
+        identity: the recipient.
+        reason: `expired`: it could not be delivered for too long; `refused` by a delivery service; or `unknown`: the
+            recipient's service knows of nobody with that name.
+    """
+
+    message_id: bytes
+    identity: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class BackgroundFailure:
     """Something that the client does by itself failed, such as publishing new keys. It will try again."""
 
@@ -125,6 +141,7 @@ Event: TypeAlias = (
     | RemovedFromGroup
     | ConnectionChanged
     | MessageRefused
+    | DeliveryFailed
     | OwnDevicesChanged
     | LogFault
     | BackgroundFailure

@@ -24,14 +24,14 @@ from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
 from .log_state import Logs
-from .state import ClientState, GroupState, Outgoing
+from .state import ClientState, Fanout, GroupState, Outgoing
 
 # Of every part. A later version of the package loads all earlier ones.
 STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account`, `cursor`, `received` and `logs` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor`, `received`, `logs` and `fanout` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -42,6 +42,7 @@ class PartKind(ClosedEnum8):
     received = 7
     untold = 8
     logs = 9
+    fanout = 10
 
 
 class StoredAccount(Struct):
@@ -109,6 +110,13 @@ class StoredGroupState(Struct):
     told: Vec[StoredTold]
 
 
+class StoredFanout(Struct):
+    """Who brings messages to their recipients' services: 0 the client, 1 its own service."""
+
+    version: uint16
+    by_server: Boolean
+
+
 class StoredOutgoing(Struct):
     """A message that waits."""
 
@@ -164,6 +172,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.received: (state.received,),
         PartKind.untold: state.untold,
         PartKind.logs: (state.logs,),
+        PartKind.fanout: (state.fanout,),
     }
 
 
@@ -181,7 +190,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs, PartKind.fanout):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     groups = {known.group.group_id: known for known in loaded[PartKind.group]}
@@ -197,6 +206,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         received=loaded[PartKind.received][0],
         untold=tuple(loaded[PartKind.untold]),
         logs=loaded[PartKind.logs][0],
+        fanout=loaded[PartKind.fanout][0],
     )
 
 
@@ -410,6 +420,14 @@ def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
     )
 
 
+def _store_fanout(fanout: Fanout) -> StoredFanout:
+    return StoredFanout(version=STATE_VERSION, by_server=Boolean(fanout is Fanout.server))
+
+
+def _load_fanout(_: CryptoProvider, stored: StoredFanout) -> Fanout:
+    return Fanout.server if stored.by_server is Boolean.true else Fanout.client
+
+
 def _store_logs(logs: Logs) -> StoredLogs:
     return store_logs(STATE_VERSION, logs)
 
@@ -428,6 +446,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.received: _store_count,
     PartKind.untold: _store_untold,
     PartKind.logs: _store_logs,
+    PartKind.fanout: _store_fanout,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -439,4 +458,5 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.received: (StoredCount, _load_count),
     PartKind.untold: (StoredUntold, _load_untold),
     PartKind.logs: (StoredLogs, _load_logs),
+    PartKind.fanout: (StoredFanout, _load_fanout),
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mls_federation.client import ClientState
+from mls_federation.client import ClientState, Fanout
 from mls_federation.client.account import Account, OwnKeySet, new_account
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.log_state import Fault, Logs
@@ -74,7 +74,12 @@ def everything(provider: CryptoProvider) -> ClientState:
     untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
     bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
     return replace(
-        bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,), logs=some_logs(provider)
+        bob.state,
+        fanout=Fanout.server,
+        key_sets=(*sets, waiting),
+        received=3,
+        untold=(untold,),
+        logs=some_logs(provider),
     )
 
 
