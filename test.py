@@ -11,7 +11,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from dev import chromium, environment, firefox, webkit
+from dev import chromium, environment, firefox, postgresql, webkit
 from dev.environment import Environment
 from dev.steps import ROOT, SetupError, announce
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         ready = environment.prepare(development=True)
         browser = None if only_checks else chromium.find_or_install(ready.python)
         if not only_checks:
-            _other_browsers()
+            _other_programs()
     except SetupError as error:
         print(f"The set-up failed. {error}", file=sys.stderr)
         return 1
@@ -47,9 +47,9 @@ def main(arguments: list[str]) -> int:
     return _run([ready.python, "-m", "pytest", *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
 
 
-def _other_browsers() -> None:
-    """Find or install Firefox and WebKit, without which some tests are skipped, but never in CI."""
-    for find_or_install in (firefox.find_or_install, webkit.find_or_install):
+def _other_programs() -> None:
+    """Find or install Firefox, WebKit and PostgreSQL, without which some tests are skipped, but never in CI."""
+    for find_or_install in (firefox.find_or_install, webkit.find_or_install, postgresql.find_or_install):
         try:
             find_or_install()
         except SetupError as error:

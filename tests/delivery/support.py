@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from sqlalchemy import create_engine, select
 from websockets import Origin
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -26,6 +27,7 @@ from mls_delivery.config import Federation
 from mls_delivery.context import delivery_service
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
+from mls_delivery.store.schema import metadata
 from mls_federation.codec import Struct
 from mls_federation.crypto import (
     CipherSuite,
@@ -90,10 +92,15 @@ class Running:
             return client.request(method, self.url + path, content=content, headers=headers)
 
 
+def sqlite_url(file: Path) -> str:
+    """The URL of an SQLite file."""
+    return f"sqlite:///{file.as_posix()}"
+
+
 @contextlib.contextmanager
 def running_service(
     provider: CryptoProvider,
-    database: Path,
+    database: Path | str,
     *,
     clock: Clock,
     limits: Limits | None = None,
@@ -104,6 +111,7 @@ def running_service(
     """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
 
     Args:
+        database: its URL, or an SQLite file.
         ending: at the end, the service's thread is put here while it ends; without it, the end is waited for.
     """
     listening = socket.socket()
@@ -114,7 +122,7 @@ def running_service(
         service = await delivery_service(
             domain=domain,
             provider=provider,
-            store=open_store(f"sqlite:///{database.as_posix()}"),
+            store=open_store(database if isinstance(database, str) else sqlite_url(database)),
             clock=clock,
             allowed_origins=(ORIGIN,),
             limits=limits or Limits(),
@@ -144,6 +152,15 @@ def running_service(
             ending.append(thread)
 
 
+def everything_kept(database_url: str) -> bytes:
+    """All octets in all tables of a store."""
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        rows = [row for table in metadata.sorted_tables for row in connection.execute(select(table))]
+    engine.dispose()
+    return b"\n".join(value for row in rows for value in row if isinstance(value, bytes))
+
+
 def wait_for_end(thread: threading.Thread) -> None:
     """Return when a service's thread has ended."""
     thread.join(_DEADLINE_SECONDS)
@@ -169,14 +186,16 @@ class Process(Running):
 
 
 @contextlib.contextmanager
-def service_process(folder: Path, *options: str, domain: str = "b.example") -> Iterator[Process]:
-    """A service as a user starts it, on a port of its own, with its database in `folder`."""
+def service_process(
+    folder: Path, *options: str, domain: str = "b.example", database: str | None = None
+) -> Iterator[Process]:
+    """A service as a user starts it, on a port of its own; without a database's URL, that is a file in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    database = (folder / "delivery.sqlite3").as_posix()
+    database = database or sqlite_url(folder / "delivery.sqlite3")
     command = [sys.executable, "-m", "mls_delivery", "--domain", domain, "--port", str(port)]
-    command += ["--database", f"sqlite:///{database}", "--allow-origin", ORIGIN, *options]
+    command += ["--database", database, "--allow-origin", ORIGIN, *options]
     log = folder / f"delivery-{port}.log"
     with log.open("wb") as output:
         popen = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)

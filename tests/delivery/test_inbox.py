@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -87,17 +86,16 @@ def test_what_was_had_before_can_be_acknowledged(provider: CryptoProvider, servi
 
 
 def test_sequences_go_on_after_everything_was_acknowledged(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
-    database = tmp_path / "b.sqlite3"
-    with running_service(provider, database, clock=clock) as service:
+    with running_service(provider, database_url, clock=clock) as service:
         bob = Device.registered(provider, service)
         _fill(service, 2)
         with bob.inbox() as inbox:
             inbox.ready()
             _sequences(inbox, 2)
             inbox.acknowledge(2)
-    with running_service(provider, database, clock=clock) as service:
+    with running_service(provider, database_url, clock=clock) as service:
         bob.service = service
         with bob.inbox(cursor=2) as inbox:
             assert inbox.ready() == 2
@@ -208,10 +206,10 @@ def test_malformed_acknowledgements(provider: CryptoProvider, service: Running, 
         assert inbox.close_code() == binding.CLOSE_MALFORMED
 
 
-def test_a_hello_that_never_comes(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_a_hello_that_never_comes(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
     limits = Limits(hello_seconds=0)
     with (
-        running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service,
+        running_service(provider, database_url, clock=clock, limits=limits) as service,
         websocket(service) as connection,
     ):
         assert Inbox(connection).close_code() == binding.CLOSE_MALFORMED
@@ -228,10 +226,10 @@ def test_pages_of_other_origins_are_turned_away(provider: CryptoProvider, servic
 
 
 def test_a_client_hears_when_few_key_sets_are_left(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
     limits = Limits(key_count_low=1)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service)
         bob.publish(*(bob.key_set(clock.now) for _ in range(3)))
         with bob.inbox() as inbox:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import httpx
 import pytest
@@ -251,8 +250,8 @@ def test_no_set_is_good_for_ever(provider: CryptoProvider, service: Running, clo
         assert response.json()["reason"] == "lifetime-too-long"
 
 
-def test_a_client_may_have_so_many_sets(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(key_sets=2)) as service:
+def test_a_client_may_have_so_many_sets(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
+    with running_service(provider, database_url, clock=clock, limits=Limits(key_sets=2)) as service:
         device = Device.registered(provider, service)
         sets = [device.key_set(clock.now) for _ in range(3)]
         response = device.put(*sets)

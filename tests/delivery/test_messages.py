@@ -1,7 +1,5 @@
 """Submitting messages."""
 
-from pathlib import Path
-
 import pytest
 
 from mls_delivery.service import Limits
@@ -81,9 +79,9 @@ def test_the_memory_of_an_inbox_is_a_month(provider: CryptoProvider, service: Ru
     assert times == [clock.now - 30 * 24 * 3600 - 1, clock.now]
 
 
-def test_a_full_inbox(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_a_full_inbox(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
     limits = Limits(inbox_messages=2)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service, "bob@b.example")
         phone = Device.registered(provider, service, "bob@b.example", bob.key)
         Device.registered(provider, service, "carol@b.example")

@@ -108,9 +108,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     ("database", "reason"),
     [
         ("nonsense", "not a database URL"),
-        ("postgresql://localhost/mls", "Only SQLite files"),
-        ("sqlite://", "Only SQLite files"),
-        ("sqlite:///:memory:", "Only SQLite files"),
+        ("postgresql://localhost", "A store is in"),
+        ("sqlite://", "A store is in"),
+        ("sqlite:///:memory:", "A store is in"),
         ("sqlite:////nowhere/at/all.sqlite3", "cannot be opened: unable to open database file"),
     ],
 )

@@ -9,7 +9,7 @@ from mls_delivery.service import Limits
 from mls_federation.codec import replace
 from mls_federation.crypto import CryptoProvider, SignatureScheme, generate_signature_key
 from mls_federation.federation import binding, seed
-from tests.delivery.support import Clock, Device, Running, refusal, running_service
+from tests.delivery.support import Clock, Device, Running, everything_kept, refusal, running_service
 
 
 def test_a_session(provider: CryptoProvider, service: Running, clock: Clock) -> None:
@@ -50,9 +50,11 @@ def test_wrong_tokens(provider: CryptoProvider, service: Running, authorization:
     assert refusal(service.request("PUT", "/v1/key-sets", b"\x00", headers)) == (401, "unauthorized")
 
 
-def test_only_the_hash_of_a_token_is_kept(provider: CryptoProvider, service: Running, tmp_path: Path) -> None:
+def test_only_the_hash_of_a_token_is_kept(
+    provider: CryptoProvider, service: Running, database_url: str
+) -> None:
     device = Device.registered(provider, service)
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    kept = everything_kept(database_url)
     assert device.client_id in kept
     assert device.token_secret not in kept
 
@@ -70,9 +72,9 @@ def test_one_key_may_have_several_identities(provider: CryptoProvider, service: 
 
 
 def test_an_identity_has_a_limited_number_of_clients(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(clients=2)) as service:
+    with running_service(provider, database_url, clock=clock, limits=Limits(clients=2)) as service:
         first = Device.registered(provider, service)
         Device.registered(provider, service, key=first.key)
         third = Device.new(provider, service, key=first.key)

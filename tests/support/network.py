@@ -13,6 +13,7 @@ from mls_federation.client.events import Event
 from mls_federation.client.state import ClientState, GroupState, Outgoing
 from mls_federation.crypto import CipherSuite, CryptoProvider
 from mls_federation.federation.binding import KeyBundle, KeySet
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import VerifiedBundle, verify_bundle
 from mls_federation.federation.seed import UserInitKeyBundle, to_rfc9420
 
@@ -110,6 +111,10 @@ class Peer:
         """Encrypt data for the group."""
         self.state, _ = session.send(self.provider, self.state, group_id, data)
 
+    def repeat(self, group_id: bytes) -> None:
+        """Do again what was undone."""
+        self.state = session.repeat(self.provider, self.state, group_id, NOW)
+
     def post(self) -> tuple[Outgoing, ...]:
         """Empty the outbox, as delivery services do that take everything."""
         outbox = self.state.outbox
@@ -117,16 +122,30 @@ class Peer:
         return outbox
 
     def take(self, message: bytes) -> list[Event]:
-        """Receive one message as the next of the inbox; what the client was told."""
-        accepted = accept(self.provider, self.state, self.state.cursor + 1, message, NOW)
+        """Receive one MLSMessage as the next of the inbox; what the client was told."""
+        return self.take_envelope(enveloped(message))
+
+    def take_envelope(self, envelope: bytes) -> list[Event]:
+        """Receive whatever octets as the next of the inbox; what the client was told."""
+        accepted = accept(self.provider, self.state, self.state.cursor + 1, envelope, NOW)
         self.state = accepted.state
         self.events += accepted.events
         return list(accepted.events)
 
 
+def enveloped(message: bytes) -> bytes:
+    """An MLSMessage as inboxes hold it, without a receipt."""
+    return Envelope(message=message, receipt=None).encode()
+
+
+def message_of(outgoing: Outgoing) -> bytes:
+    """The MLSMessage that is sent."""
+    return Envelope.decode(outgoing.message).message
+
+
 def messages_for(outbox: Sequence[Outgoing], identity: str) -> list[bytes]:
-    """What a client's outbox has for an identity, in order."""
-    return [outgoing.message for outgoing in outbox if identity in outgoing.recipients]
+    """The MLSMessages that a client's outbox has for an identity, in order."""
+    return [message_of(outgoing) for outgoing in outbox if identity in outgoing.recipients]
 
 
 def deliver(sender: Peer, *receivers: Peer) -> None:

@@ -1,88 +1,74 @@
-"""The databases, and all in which they differ."""
+"""What a store needs of a database, and which databases there are. In all else they are alike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
-from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from .announcements import Announcement, Listeners
+from .postgresql import PostgreSQL
+from .sqlite import SQLite
 
 
 class StoreError(Exception):
     """The store cannot be used; the message says why, for the operator."""
 
 
-def address_of(url: str) -> URL:
-    """A database URL, understood.
+class Database(Protocol):
+    """A database.
+
+    Attributes:
+        writer: its transactions exclude each other, whichever process they are of, and are durable once committed.
+        reader: its transactions see one committed moment and cannot write.
+    """
+
+    writer: Engine
+    reader: Engine
+
+    def listen(self, listeners: Listeners) -> None:
+        """From now on, tell listeners what was announced, until `close`."""
+
+    def committing(self, connection: Connection, announcements: Sequence[Announcement]) -> None:
+        """A transaction with these announcements is about to be committed."""
+
+    def committed(self, announcements: Sequence[Announcement]) -> None:
+        """It was committed."""
+
+    def close(self) -> None:
+        """Release what is held; no transaction is under way."""
+
+
+def database_at(url: str) -> Database:
+    """The database of a URL; it may not be there yet.
 
     Raises:
-        StoreError: it is none that a store can be at.
+        StoreError: it is the URL of none that a store can be in.
     """
     try:
         address = make_url(url)
     except ArgumentError:
         raise StoreError(
-            f"{url!r} is not a database URL; one looks like sqlite:///folder/file.sqlite3."
+            f"{_without_password(url)!r} is not a database URL; one looks like sqlite:///folder/file.sqlite3 "
+            "or postgresql://user@host/database."
         ) from None
-    if address.get_backend_name() != "sqlite" or not address.database or ":memory:" in address.database:
-        raise StoreError("Only SQLite files are supported: sqlite:///folder/file.sqlite3.")
-    return address
+    kind = address.get_backend_name()
+    if kind == "sqlite" and address.database and ":memory:" not in address.database:
+        return SQLite(address)
+    if kind == "postgresql" and address.drivername == kind and address.database:
+        return PostgreSQL(address)
+    raise StoreError(
+        "A store is in an SQLite file, sqlite:///folder/file.sqlite3, "
+        "or in a PostgreSQL database, postgresql://user@host/database."
+    )
 
 
-def writing_engine(address: URL) -> Engine:
-    """Connections whose transactions wait until no other writes."""
-    return _sqlite(address, "BEGIN IMMEDIATE")
-
-
-def reading_engine(address: URL) -> Engine:
-    """Connections whose transactions see one committed moment."""
-    return _sqlite(address, "BEGIN")
-
-
-def _sqlite(address: URL, begin: str) -> Engine:
-    # Parameters are ciphertexts and hashes at best; error messages, which get logged, go without them.
-    engine = create_engine(address, hide_parameters=True, paramstyle="named")
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        # Readers see what is committed while another writes (write-ahead log), and a commit outlives a power cut.
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {setting}")
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-class Prepared:
-    """A statement that is run for every message. To put it together each time takes longer than to run it.
-
-    Args:
-        statement: each value that it needs is a `bindparam` of its own name.
-    """
-
-    def __init__(self, statement: ClauseElement) -> None:
-        self._statement = statement
-        self._texts: dict[str, str] = {}
-
-    def run(self, connection: Connection, **values: object) -> CursorResult[*tuple[Any, ...]]:
-        """Run it once."""
-        return connection.exec_driver_sql(self._text(connection.dialect), values)
-
-    def run_for_each(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
-        """Run it for each of some rows, at least one."""
-        connection.exec_driver_sql(self._text(connection.dialect), list(rows))
-
-    def _text(self, dialect: Dialect) -> str:
-        text = self._texts.get(dialect.name)
-        if text is None:
-            text = self._texts[dialect.name] = str(self._statement.compile(dialect=dialect))
-        return text
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.rpartition("@")
+    return url if not separator else f"{scheme.partition('://')[0]}://…@{rest}"
 
 
 def cause(fault: SQLAlchemyError) -> str:

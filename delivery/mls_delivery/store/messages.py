@@ -29,8 +29,7 @@ from mls_federation.federation.binding import Notice, RecipientStatus
 
 from .accounts import clients, identities
 from .announcements import announce
-from .database import Prepared
-from .schema import metadata
+from .schema import Prepared, metadata
 
 ARRIVED = "message-arrived"
 """Channel: there is something new in the inbox of the client (its key in the store)."""

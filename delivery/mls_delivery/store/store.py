@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import database
 from .announcements import Listeners
-from .database import StoreError
+from .database import Database, StoreError, cause, database_at
 from .schema import metadata
 from .writing import Writer
 
@@ -29,20 +28,17 @@ def open_store(url: str) -> Store:
     Raises:
         StoreError: it cannot be opened, or it is none of this version.
     """
-    address = database.address_of(url)
-    writer = database.writing_engine(address)
+    database = database_at(url)
     try:
-        with writer.begin() as connection:
+        with database.writer.begin() as connection:
             _prepare(connection)
     except SQLAlchemyError as fault:
-        writer.dispose()
-        raise StoreError(
-            f"The database {address.database} cannot be opened: {database.cause(fault)}."
-        ) from fault
+        database.close()
+        raise StoreError(f"The database cannot be opened: {cause(fault)}.") from fault
     except StoreError:
-        writer.dispose()
+        database.close()
         raise
-    return Store(writer, database.reading_engine(address))
+    return Store(database)
 
 
 def _prepare(connection: Connection) -> None:
@@ -56,11 +52,11 @@ def _prepare(connection: Connection) -> None:
 class Store:
     """A database of the service. See the package for how it is used."""
 
-    def __init__(self, writer: Engine, reader: Engine) -> None:
-        self._write_engine = writer
-        self._read_engine = reader
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._listeners = Listeners()
-        self._writer = Writer(writer, lambda _connection, _made: None, self._listeners.tell)
+        database.listen(self._listeners)
+        self._writer = Writer(database)
         self._read_threads = ThreadPoolExecutor(_READERS, "store-reader")
 
     async def write(
@@ -80,7 +76,7 @@ class Store:
         """Run `work(connection, …)` in a transaction that only reads."""
 
         def transaction() -> T:
-            with self._read_engine.begin() as connection:
+            with self._database.reader.begin() as connection:
                 return work(connection, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, transaction)
@@ -95,7 +91,6 @@ class Store:
         def finish() -> None:
             self._writer.close()
             self._read_threads.shutdown()
-            self._read_engine.dispose()
-            self._write_engine.dispose()
+            self._database.close()
 
         await asyncio.to_thread(finish)

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from .announcements import Announcement, call_in, made_in
+from .database import Database
 
 T = TypeVar("T")
 
@@ -49,23 +50,10 @@ _Outcome = _Result | Exception
 
 
 class Writer:
-    """The thread that writes.
+    """The thread that writes."""
 
-    Args:
-        engine: begins transactions that exclude other writers.
-        before_commit: is given the announcements of each transaction, inside it.
-        after_commit: is given them once it has come about.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        before_commit: Callable[[Connection, list[Announcement]], None],
-        after_commit: Callable[[list[Announcement]], None],
-    ) -> None:
-        self._engine = engine
-        self._before_commit = before_commit
-        self._after_commit = after_commit
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting: queue.SimpleQueue[_Wait[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -106,20 +94,20 @@ class Writer:
         outcomes: list[_Outcome] = []
         made: list[Announcement] = []
         try:
-            with self._engine.connect() as connection:
+            with self._database.writer.connect() as connection:
                 made_in(connection).clear()
                 with connection.begin():
                     for wait in together:
                         outcomes.append(_attempt(connection, wait.work))
                     made = list(dict.fromkeys(made_in(connection)))
-                    self._before_commit(connection, made)
+                    self._database.committing(connection, made)
         except Exception as fault:  # noqa: BLE001 - it is raised where the works were asked for
             # Nothing came about, whatever each of them thought.
             undone: list[_Outcome] = [
                 fault if isinstance(outcome, _Result) else outcome for outcome in outcomes
             ]
             return undone + [fault] * (len(together) - len(outcomes))
-        self._after_commit(made)
+        self._database.committed(made)
         return outcomes
 
 

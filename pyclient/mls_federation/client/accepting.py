@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..crypto import CryptoProvider, crypto
+from ..crypto import CryptoProvider
 from ..errors import EpochError, MLSError, RemoteError, UnsupportedError, ValidationError
+from ..federation.envelope import Envelope
 from ..mls import (
     ApplicationMessage,
     CommitMessage,
@@ -15,18 +16,28 @@ from ..mls import (
     RemovedMessage,
     Welcome,
     decode_message,
-    find_key_package,
-    join,
     receive,
 )
-from ..mls.framing import SenderType
-from .events import EpochChanged, Event, GroupJoined, MessageReceived, MessageRefused, RemovedFromGroup
-from .members import check_proposed, check_same_identities, unchanged, verified_members
-from .state import ClientState, GroupState
+from ..mls.framing import ContentType, SenderType
+from . import forks
+from .agreeing import check_agreed
+from .events import (
+    EpochChanged,
+    Event,
+    GroupJoined,
+    MessageNotDelivered,
+    MessageReceived,
+    MessageRefused,
+    RemovedFromGroup,
+)
+from .members import check_proposed, check_same_identities, names, unchanged, verified_members
+from .payload import show
+from .state import RETENTION, ClientState, GroupState, PastState
+from .welcoming import welcomed
 
 # Messages that came too early are kept, up to so many, and so many octets, for a group and for all groups that we do
 # not know.
-MAX_HELD = 100
+MAX_HELD = 500
 MAX_HELD_OCTETS = 4 << 20
 
 
@@ -38,173 +49,271 @@ class Accepted:
     events: tuple[Event, ...]
 
 
-def accept(provider: CryptoProvider, state: ClientState, sequence: int, message: bytes, now: int) -> Accepted:
+def accept(
+    provider: CryptoProvider, state: ClientState, sequence: int, envelope: bytes, now: int
+) -> Accepted:
     """Take one message from the inbox. Whatever it is, the cursor moves on, and a refusal is an event.
 
     Keys of past epochs whose time is over are erased in all groups.
 
     Args:
         sequence: its place in the inbox.
-        message: an encoded MLSMessage.
+        envelope: an encoded Envelope.
     """
     state = replace(state.forgetting(now), cursor=sequence)
     try:
-        accepted = _accept(provider, state, message, now)
+        return _accept(provider, state, envelope, now)
     except RemoteError as error:
-        return _refuse(state, message, error)
-    return accepted
+        return _refuse(state, envelope, error, now)
 
 
-def _accept(provider: CryptoProvider, state: ClientState, message: bytes, now: int) -> Accepted:
+def _accept(provider: CryptoProvider, state: ClientState, envelope: bytes, now: int) -> Accepted:
+    message = Envelope.decode(envelope).message
     body = decode_message(message)
     if isinstance(body, Welcome):
-        return _accept_welcome(provider, state, body, now)
+        joined = welcomed(provider, state, body, now)
+        return _accept_held(provider, joined.state, joined.group_id, [joined.event], now)
     if not isinstance(body, PublicMessage | PrivateMessage):
         raise UnsupportedError(
             "a message that is neither a Welcome nor for a group", code="unexpected-message"
         )
-    known = state.groups.get(_group_id(body))
-    if known is None:
-        raise EpochError("a message for a group that this client is not in", code="unknown-group")
     if isinstance(body, PublicMessage) and body.content.sender.sender_type != SenderType.member:
         # Whoever sees our ciphertext pass can make a proposal from outside, and our next commit would carry it out;
         # and nothing says yet whom somebody who joins by itself may remove.
         raise ValidationError("a message from outside the group", code="sender-not-allowed", section="12.1.8")
+    group_id = _group_id(body)
+    known = state.groups.get(group_id)
+    if _is_commit(body):
+        before = state.departed.get(group_id) if known is None else known
+        past = None if before is None else forks.past_state(before, _epoch(body))
+        if before is not None and past is not None:
+            return _accept_rival(provider, state, before, past, message, now)
+    if known is None:
+        raise EpochError("a message for a group that this client is not in", code="unknown-group")
     return _accept_group_message(provider, state, known, message, now)
-
-
-def _accept_welcome(provider: CryptoProvider, state: ClientState, welcome: Welcome, now: int) -> Accepted:
-    candidates = [package for key_set in state.key_sets for package in key_set.packages]
-    own = find_key_package(welcome, candidates)
-    if own is None:
-        raise ValidationError(
-            "a Welcome for keys that this client does not have, or has used already", code="not-for-us"
-        )
-    group = join(crypto(provider, welcome.cipher_suite), welcome, own, now=now)
-    present = state.groups.get(group.group_id)
-    if present is not None:
-        # Anybody can make a Welcome into a group of that id, so ours is not given up for it. But it may be that we were
-        # removed and added again by two people, and the removal is still on its way.
-        if group.epoch > present.group.epoch:
-            raise EpochError(
-                "a Welcome into a later epoch of a group that this client is in", code="early-welcome"
-            )
-        raise ValidationError("a Welcome into a group that this client is in", code="already-joined")
-    joined = GroupState(group, verified_members(provider, group, {}))
-    # The other packages of the set were handed out with this one, so none of them will be used.
-    unused = tuple(
-        key_set
-        for key_set in state.key_sets
-        if key_set.last_resort or all(package is not own for _, package in key_set.packages)
-    )
-    after = replace(state, key_sets=unused).with_group(joined)
-    events: list[Event] = [GroupJoined(group.group_id)]
-    return _accept_held(provider, after, group.group_id, events, now)
 
 
 def _accept_group_message(
     provider: CryptoProvider, state: ClientState, known: GroupState, message: bytes, now: int
 ) -> Accepted:
-    group_id = known.group.group_id
-    received = receive(known.group, message, now=now)
+    received = receive(known.group, message, now=now, retention=RETENTION)
     if isinstance(received, RemovedMessage):
-        return _leave(provider, state, known, now)
-    if isinstance(received, ApplicationMessage):
-        event = MessageReceived(
-            group_id=group_id,
-            sender=_sender(known, received),
-            sender_leaf=received.sender,
-            epoch=received.epoch,
-            data=received.data,
-        )
-        return Accepted(state.with_group(replace(known, group=received.group)), (event,))
+        return _leave(provider, state, known, received, now)
     if isinstance(received, CommitMessage):
-        identities = verified_members(provider, received.group, unchanged(known, received.removed))
-        check_same_identities(known.identities, identities, received)
-        after = state.with_group(known.in_epoch(received.group, identities))
-        changed = EpochChanged(
-            group_id=group_id,
-            epoch=received.group.epoch,
-            added=tuple(identities[leaf].identity for leaf in received.added),
-            removed=tuple(known.identities[leaf].identity for leaf, _ in received.removed),
-        )
-        return _accept_held(provider, after, group_id, [changed], now)
+        return _enter(provider, state, known, received, now)
+    if isinstance(received, ApplicationMessage):
+        return _accept_data(state, known, received, now)
     check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
+
+
+def _accept_data(state: ClientState, known: GroupState, received: ApplicationMessage, now: int) -> Accepted:
+    present = received.epoch == known.group.epoch
+    who = (known.identities if present else known.past_identities[received.epoch])[received.sender]
+    after, opened = show(replace(known, group=received.group), who.identity_key, received.data)
+    after = forks.heard(after, _signature_key(known, received), received.epoch, now)
+    state = state.with_group(after)
+    if opened is None:
+        return Accepted(state, ())
+    event = MessageReceived(
+        group_id=known.group.group_id,
+        sender=who.identity,
+        sender_leaf=received.sender,
+        epoch=received.epoch,
+        data=opened.data,
+    )
+    return Accepted(state, (event,))
+
+
+def _signature_key(known: GroupState, received: ApplicationMessage) -> bytes:
+    """Of the sender, in the epoch that it sent in."""
+    if received.epoch == known.group.epoch:
+        return known.group.tree.member(received.sender).signature_key
+    past = next(past for past in known.group.past_epochs if past.context.epoch == received.epoch)
+    return past.signature_keys[received.sender]
+
+
+# -- commits
+
+
+def _accept_rival(
+    provider: CryptoProvider,
+    state: ClientState,
+    before: GroupState,
+    past: PastState,
+    message: bytes,
+    now: int,
+) -> Accepted:
+    """A commit in an epoch that another commit has ended already: the one with the smaller transcript hash wins.
+
+    Args:
+        before: the group; we may have been removed from it.
+    """
+    base = forks.restored(before, past)
+    received = receive(base.group, message, now=now, retention=RETENTION)
+    if isinstance(received, RemovedMessage):
+        successor = received.confirmed_transcript_hash
+    else:
+        assert isinstance(received, CommitMessage)  # its content type says so
+        successor = received.group.context.confirmed_transcript_hash
+    if successor >= past.successor:
+        return Accepted(state, ())
+    if isinstance(received, RemovedMessage):
+        return _leave(provider, state, base, received, now, left=past.left)
+    return _enter(provider, state, base, received, now, left=past.left)
+
+
+def _enter(
+    provider: CryptoProvider,
+    state: ClientState,
+    known: GroupState,
+    received: CommitMessage,
+    now: int,
+    left: int | None = None,
+) -> Accepted:
+    """Go into the epoch that a commit of another begins."""
+    identities = verified_members(provider, received.group, unchanged(known, received.removed))
+    check_same_identities(known.identities, identities, received)
+    check_agreed(received.group, identities)
+    after = forks.advance(known, received.group, identities, received.sender, now, left=left)
+    group_id = known.group.group_id
+    was = state.groups.get(group_id)
+    there = (known if was is None else was).identities.values()
+    event: Event = EpochChanged(
+        group_id=group_id,
+        epoch=received.group.epoch,
+        added=names(identities.values(), there),
+        removed=names(there, identities.values()),
+    )
+    if was is None:
+        event = GroupJoined(group_id)  # The commit that had removed us lost.
+    return _accept_held(provider, state.with_group(after), group_id, [event], now)
+
+
+def _leave(
+    provider: CryptoProvider,
+    state: ClientState,
+    known: GroupState,
+    received: RemovedMessage,
+    now: int,
+    left: int | None = None,
+) -> Accepted:
+    """Give a group up. A Welcome back into it may have come before, and messages after that."""
+    group_id = known.group.group_id
+    events: list[Event] = []
+    if group_id in state.groups:
+        events.append(RemovedFromGroup(group_id))
+    events += [MessageNotDelivered(group_id, data.data) for data in known.again]
+    welcomes = tuple(stray for stray in state.strays if _is_welcome(stray))
+    strays = tuple(stray for stray in state.strays if stray not in welcomes)
+    waiting = (*welcomes, *known.held)
+    departed = replace(
+        known,
+        held=(),
+        line=()
+        if known.ordered_by_service
+        else forks.leave(known, received.confirmed_transcript_hash, received.sender, now, left=left),
+        history={**known.history, received.epoch: received.confirmed_transcript_hash},
+        again=(),
+    )
+    state = replace(state.without_group(group_id), strays=strays).with_departed(departed)
+    return _try_again(provider, state, waiting, events, now)
 
 
 def _accept_held(
     provider: CryptoProvider, state: ClientState, group_id: bytes, events: list[Event], now: int
 ) -> Accepted:
-    """Try again what came too early for this group."""
+    """Try again what came too early for this group, or was of a branch that we were not on."""
     known = state.group(group_id)
     mine = [stray for stray in state.strays if _group_id_of(stray) == group_id]
     strays = tuple(stray for stray in state.strays if stray not in mine)
     state = replace(state.with_group(replace(known, held=())), strays=strays)
-    return _try_again(provider, state, (*known.held, *mine), events, now)
-
-
-def _leave(provider: CryptoProvider, state: ClientState, known: GroupState, now: int) -> Accepted:
-    """Give a group up. A Welcome back into it may have come before, and messages after that."""
-    welcomes = tuple(stray for stray in state.strays if isinstance(decode_message(stray), Welcome))
-    strays = tuple(stray for stray in state.strays if stray not in welcomes)
-    if welcomes:
-        strays = _latest((*strays, *known.held))
-    group_id = known.group.group_id
-    state = replace(state.without_group(group_id), strays=strays)
-    return _try_again(provider, state, welcomes, [RemovedFromGroup(group_id)], now)
+    accepted = _try_again(provider, state, (*known.held, *mine), events, now)
+    after = accepted.state.groups.get(group_id)
+    if after is not None and not after.held and after.stuck_since is not None:
+        cleared = accepted.state.with_group(replace(after, stuck_since=None))
+        return replace(accepted, state=cleared)
+    return accepted
 
 
 def _try_again(
     provider: CryptoProvider, state: ClientState, waiting: Iterable[bytes], events: list[Event], now: int
 ) -> Accepted:
     """Accept messages that came too early, after the `events` that made it their time."""
-    for message in waiting:
-        again = accept(provider, state, state.cursor, message, now)
+    for envelope in waiting:
+        again = accept(provider, state, state.cursor, envelope, now)
         state = again.state
         # The application was told that a message waits when it came; not each time that it still does.
         events += [event for event in again.events if not (isinstance(event, MessageRefused) and event.held)]
     return Accepted(state, tuple(events))
 
 
-def _refuse(state: ClientState, message: bytes, error: RemoteError) -> Accepted:
+def _refuse(state: ClientState, envelope: bytes, error: RemoteError, now: int) -> Accepted:
     """Nothing is changed by a message that is refused; one that came too early is kept."""
     if error.code == "own-message":
         return Accepted(state, ())  # Fanout to our own identity brings back what we sent.
-    group_id = _group_id_of(message)
+    group_id = _group_id_of(envelope)
+    known = None if group_id is None else state.groups.get(group_id)
     held = False
-    if error.code in ("unknown-group", "early-welcome"):
-        state, held = replace(state, strays=_latest((*state.strays, message))), True
-    elif error.code == "future-epoch" and group_id is not None:
-        known = state.group(group_id)
-        waiting = (*known.held, message)
+    if known is None:
+        # A departed group's are of its members' branches: we may be added again.
+        if error.code == "unknown-group" or group_id in state.departed:
+            state, held = replace(state, strays=_latest((*state.strays, envelope))), True
+    elif error.code == "future-epoch" or _may_be_of_another_branch(known, envelope, error):
+        waiting = (*known.held, envelope)
         if _latest(waiting) == waiting:
-            state, held = state.with_group(replace(known, held=waiting)), True
+            since = now if known.stuck_since is None else known.stuck_since
+            state, held = state.with_group(replace(known, held=waiting, stuck_since=since)), True
     return Accepted(state, (MessageRefused(error, group_id, held),))
 
 
-def _latest(messages: tuple[bytes, ...]) -> tuple[bytes, ...]:
+def _may_be_of_another_branch(known: GroupState, envelope: bytes, error: RemoteError) -> bool:
+    """Whether a message that none of our keys opens may be of an epoch that we do not know."""
+    if known.ordered_by_service:
+        return False
+    body = _body_of(envelope)
+    if not isinstance(body, PrivateMessage) or body.epoch < min(known.history):
+        return False
+    if error.code == "decryption-failed":
+        return True
+    # A newcomer lacks the states of the epochs before the one that it came by; and it may be welcomed to one of them.
+    return known.open_until is not None and error.code in ("wrong-epoch", "epoch-forgotten")
+
+
+def _latest(envelopes: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Those that are kept of messages that came too early."""
-    kept = messages[-MAX_HELD:]
+    kept = envelopes[-MAX_HELD:]
     while sum(map(len, kept)) > MAX_HELD_OCTETS:
         kept = kept[1:]
     return kept
 
 
-def _sender(known: GroupState, received: ApplicationMessage) -> str:
-    """Who sent a message, by the members of the epoch that it was sent in."""
-    now = received.epoch == known.group.epoch
-    return (known.identities if now else known.past_identities[received.epoch])[received.sender].identity
+def _is_commit(body: PublicMessage | PrivateMessage) -> bool:
+    content = body.content if isinstance(body, PublicMessage) else body
+    return content.content_type == ContentType.commit
+
+
+def _epoch(body: PublicMessage | PrivateMessage) -> int:
+    return body.content.epoch if isinstance(body, PublicMessage) else body.epoch
 
 
 def _group_id(body: PublicMessage | PrivateMessage) -> bytes:
     return body.content.group_id if isinstance(body, PublicMessage) else body.group_id
 
 
-def _group_id_of(message: bytes) -> bytes | None:
-    """The group that a message says it is for; None if it cannot be read, or is for none."""
+def _body_of(envelope: bytes) -> object:
+    """The message in an envelope; None if it cannot be read."""
     try:
-        body = decode_message(message)
+        return decode_message(Envelope.decode(envelope).message)
     except MLSError:
         return None
+
+
+def _is_welcome(envelope: bytes) -> bool:
+    return isinstance(_body_of(envelope), Welcome)
+
+
+def _group_id_of(envelope: bytes) -> bytes | None:
+    """The group that a message says it is for; None if it cannot be read, or is for none."""
+    body = _body_of(envelope)
     return _group_id(body) if isinstance(body, PublicMessage | PrivateMessage) else None

@@ -64,14 +64,24 @@ class Client:
         """Who brings our messages to their recipients' delivery services."""
         return self._core.state.fanout
 
-    async def set_fanout(self, fanout: Fanout) -> None:
+    async def set_fanout(self, fanout: Fanout | str) -> None:
         """Say who brings our messages to their recipients' delivery services, from now on, and asks them for keys.
 
         With `Fanout.server`, we talk to our own service alone, and need no other's address. What waits in the outbox goes the
         new way; what our service has taken on already may come after it.
+
+        Args:
+            fanout: or its value, "client" or "server".
+
+        Raises:
+            UsageError: it is neither.
         """
+        try:
+            chosen = Fanout(fanout)
+        except ValueError:
+            raise UsageError('the fanout is "client" or "server"') from None
         async with self._core.changing:
-            await self._core.keep(replace(self._core.state, fanout=fanout))
+            await self._core.keep(replace(self._core.state, fanout=chosen))
         try_again(self._core)
 
     async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:

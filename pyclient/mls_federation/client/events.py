@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..errors import MLSError
@@ -96,6 +96,17 @@ class DeliveryFailed:
 
 
 @dataclass(frozen=True)
+class MessageNotDelivered:
+    """A message of ours was sent on a branch of the group that lost, and we are no longer there to send it again.
+
+    Some members may have read it.
+    """
+
+    group_id: bytes
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class BackgroundFailure:
     """Something that the client does by itself failed, such as publishing new keys. It will try again."""
 
@@ -144,5 +155,6 @@ Event: TypeAlias = (
     | DeliveryFailed
     | OwnDevicesChanged
     | LogFault
+    | MessageNotDelivered
     | BackgroundFailure
 )

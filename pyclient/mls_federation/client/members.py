@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..crypto import CryptoProvider
@@ -113,3 +114,16 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
 def _who(member: VerifiedIdentity) -> tuple[str, bytes, bytes]:
     # A key may vouch for any name, so the name is not enough, nor is the key.
     return member.identity, member.identity_key, member.root_key
+
+
+def names(some: Iterable[VerifiedIdentity], others: Iterable[VerifiedIdentity]) -> tuple[str, ...]:
+    """The identities of those clients who are not among the others."""
+    left = Counter((who.identity, who.identity_key) for who in others)
+    names = []
+    for who in some:
+        client = (who.identity, who.identity_key)
+        if left[client]:
+            left[client] -= 1
+        else:
+            names.append(who.identity)
+    return tuple(names)

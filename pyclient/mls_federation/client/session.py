@@ -9,21 +9,49 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..crypto import CipherSuite, CryptoProvider, crypto
-from ..errors import StateError, UnsupportedError, ValidationError
+from ..errors import RemoteError, StateError, UnsupportedError, ValidationError
 from ..federation.binding import MESSAGE_ID_SIZE, domain_of
+from ..federation.branches import history_extension
+from ..federation.envelope import Envelope
+from ..federation.group_agreement import OrderingRule, with_agreement
+from ..federation.identity import verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
-from ..mls import PendingCommit, add, commit, create_group, remove, send_application_data
+from ..federation.negotiation import new_agreement
+from ..federation.ordering import OrderingReceipt
+from ..mls import (
+    PendingCommit,
+    WireFormat,
+    add,
+    commit,
+    create_group,
+    remove,
+    send_application_data,
+)
+from ..mls.proposals import Add, Proposal, Remove
+from ..mls.tree_math import LeafIndex
+from . import forks
 from .account import new_key_package
+from .agreeing import renewal, support
 from .members import not_in_group, unchanged, verified_members
-from .state import ClientState, GroupState, Outgoing
+from .payload import new_payload_id, payload
+from .state import RETENTION, ClientState, GroupState, Intent, Outgoing, SentData
 
 GROUP_ID_SIZE = 16
 
 
 def start_group(
-    provider: CryptoProvider, state: ClientState, suite: CipherSuite, group_id: bytes | None, now: int
+    provider: CryptoProvider,
+    state: ClientState,
+    suite: CipherSuite,
+    group_id: bytes | None,
+    now: int,
+    *,
+    ordered_by: tuple[str, bytes] | None = None,
 ) -> tuple[ClientState, bytes]:
     """A new group of ourselves alone.
+
+    Args:
+        ordered_by: domain and signing key of the delivery service that orders the commits; None: the members do.
 
     Returns:
         The state, and the group's id.
@@ -41,18 +69,40 @@ def start_group(
             f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
         )
     own = new_key_package(provider, state.account, suite, now)
-    group = create_group(crypto(provider, suite), group_id, own)
-    return state.with_group(GroupState(group, verified_members(provider, group, {}))), group_id
+    domain, signing_key = ("", b"") if ordered_by is None else ordered_by
+    agreement = new_agreement(
+        support(provider, suite, [own.key_package.leaf_node]),
+        suite,
+        ordering=OrderingRule.members if ordered_by is None else OrderingRule.service,
+        domain=domain,
+        signing_key=signing_key,
+    )
+    group = create_group(crypto(provider, suite), group_id, own, with_agreement((), agreement))
+    known = GroupState(
+        group,
+        verified_members(provider, group, {}),
+        history={group.epoch: group.context.confirmed_transcript_hash},
+    )
+    return state.with_group(known), group_id
 
 
 def send(
     provider: CryptoProvider, state: ClientState, group_id: bytes, data: bytes
 ) -> tuple[ClientState, int]:
     """Encrypt data for a group; returns the state, with the message in its outbox, and the epoch."""
+    after = _send_payload(provider, state, group_id, new_payload_id(provider), data)
+    return after, after.group(group_id).group.epoch
+
+
+def _send_payload(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, payload_id: bytes, data: bytes
+) -> ClientState:
     known = state.group(group_id)
-    sent = send_application_data(known.group, data)
-    after = state.with_group(replace(known, group=sent.group))
-    return put_out(provider, after, known.addresses, sent.message), known.group.epoch
+    sent = send_application_data(known.group, payload(payload_id, data))
+    after = replace(known, group=sent.group)
+    if not known.ordered_by_service:
+        after = replace(after, sent=(*known.sent, SentData(payload_id, data, known.group.epoch)))
+    return put_out(provider, state.with_group(after), known.addresses, sent.message)
 
 
 def add_clients(
@@ -74,8 +124,8 @@ def add_clients(
                 f"the keys of {bundle.identity} are not for the group's cipher suite",
                 code="wrong-cipher-suite",
             )
-    pending = commit(known.group, [add(bundle.key_package) for bundle in missing], now=now)
-    return _begin_epoch(provider, state, known, pending)
+    intent = Intent(added=tuple(bundle.key_package for bundle in missing))
+    return _commit(provider, state, known, intent, now)
 
 
 def remove_identity(
@@ -94,38 +144,129 @@ def remove_identity(
         raise StateError(
             "nobody can commit their own removal; ask another member to remove you", code="cannot-remove-self"
         )
-    pending = commit(known.group, [remove(leaf) for leaf in leaves], now=now)
-    return _begin_epoch(provider, state, known, pending)
+    keys = tuple(known.group.tree.member(leaf).signature_key for leaf in leaves)
+    return _commit(provider, state, known, Intent(removed=keys), now)
 
 
 def renew_keys(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
     """Begin a new epoch with fresh keys of ours, which heals a group whose keys were stolen."""
+    return _commit(provider, state, state.group(group_id), Intent(), now)
+
+
+def must_repeat(known: GroupState) -> bool:
+    """Whether something that we did has been undone by a commit that won, and is to be done again.
+
+    Whoever asks waits a little at random before it calls `repeat`, so that not all members do it at once.
+    """
+    return bool(known.intents or known.again)
+
+
+def repeat(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
+    """Do again what a commit that won has undone: our commits, as far as they still make sense, and what we sent."""
     known = state.group(group_id)
-    return _begin_epoch(provider, state, known, commit(known.group, now=now))
+    intents, again = known.intents, known.again
+    state = state.with_group(replace(known, intents=(), again=()))
+    if intents:
+        state = _commit_again(provider, state, group_id, intents, now)
+    for data in again:
+        state = _send_payload(provider, state, group_id, data.payload_id, data.data)
+    return state
+
+
+def _commit_again(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, intents: Sequence[Intent], now: int
+) -> ClientState:
+    known = state.group(group_id)
+    useful = [intent for intent in intents if _proposals(provider, known, intent) or intent == Intent()]
+    if not useful:
+        return state
+    joined = Intent(
+        added=tuple(dict.fromkeys(package for intent in useful for package in intent.added)),
+        removed=tuple(dict.fromkeys(key for intent in useful for key in intent.removed)),
+    )
+    try:
+        return _commit(provider, state, known, joined, now)
+    except RemoteError:
+        # Somebody's keys have expired meanwhile, or two of them do not go together: one after the other, and not all.
+        if len(useful) == 1:
+            return state
+        for intent in useful:
+            state = _commit_again(provider, state, group_id, [intent], now)
+        return state
+
+
+def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> list[Proposal]:
+    """What is left to be proposed for an intent, as the group is now."""
+    present = {(who.identity, who.identity_key) for who in known.identities.values()}
+    keys = {
+        node.signature_key: leaf for leaf, node in known.group.tree.members() if leaf != known.group.own_leaf
+    }
+    proposals = [remove(keys[key]) for key in intent.removed if key in keys]
+    for package in intent.added:
+        who = verify_leaf_identity(provider, known.group.cipher_suite, package.leaf_node)
+        if (who.identity, who.identity_key) not in present:
+            proposals.append(add(package))
+    return proposals
+
+
+def _commit(
+    provider: CryptoProvider, state: ClientState, known: GroupState, intent: Intent, now: int
+) -> ClientState:
+    """Commit what an intent needs, and go into the epoch that this begins."""
+    proposals = _proposals(provider, known, intent)
+    added = [body.proposal.key_package for body in proposals if isinstance(body.proposal, Add)]
+    removed = [LeafIndex(body.proposal.removed) for body in proposals if isinstance(body.proposal, Remove)]
+    proposals += renewal(provider, known.group, known.identities, added, removed)
+    ordered = known.ordered_by_service
+    pending = commit(
+        known.group,
+        proposals,
+        now=now,
+        wire_format=WireFormat.mls_public_message if ordered else WireFormat.mls_private_message,
+        retention=RETENTION,
+        info_extensions=() if ordered else [history_extension(known.history)],
+    )
+    return _begin_epoch(provider, state, known, pending, intent, now)
 
 
 def put_out(
-    provider: CryptoProvider, state: ClientState, recipients: Iterable[str], message: bytes
+    provider: CryptoProvider,
+    state: ClientState,
+    recipients: Iterable[str],
+    message: bytes,
+    receipt: OrderingReceipt | None = None,
 ) -> ClientState:
-    """Put a message into the outbox, once for each domain (client fanout)."""
+    """Put a message into the outbox, once for each domain (client fanout).
+
+    Args:
+        receipt: of a commit, or of the commit that a Welcome is of, where a service orders them.
+    """
     by_domain: dict[str, list[str]] = {}
     for identity in recipients:
         by_domain.setdefault(domain_of(identity), []).append(identity)
     message_id = provider.random(MESSAGE_ID_SIZE)
+    envelope = Envelope(message=message, receipt=receipt).encode()
     added = tuple(
-        Outgoing(message_id, domain, tuple(identities), message) for domain, identities in by_domain.items()
+        Outgoing(message_id, domain, tuple(identities), envelope) for domain, identities in by_domain.items()
     )
     return replace(state, outbox=state.outbox + added)
 
 
 def _begin_epoch(
-    provider: CryptoProvider, state: ClientState, known: GroupState, pending: PendingCommit
+    provider: CryptoProvider,
+    state: ClientState,
+    known: GroupState,
+    pending: PendingCommit,
+    intent: Intent,
+    now: int,
 ) -> ClientState:
     """Enter the epoch of our own commit, tell the old members, and welcome the new ones."""
     identities = verified_members(provider, pending.group, unchanged(known, pending.removed))
-    after = state.with_group(known.in_epoch(pending.group, identities))
-    after = put_out(provider, after, known.addresses, pending.message)
+    assert pending.sent_from is not None  # only who joins by its commit has no state before
+    before = replace(known, group=pending.sent_from)
+    after = forks.advance(before, pending.group, identities, known.group.own_leaf, now, intent=intent)
+    state = put_out(provider, state.with_group(after), known.addresses, pending.message)
     if pending.welcome is not None:
         newcomers = dict.fromkeys(identities[leaf].identity for leaf in pending.added)
-        after = put_out(provider, after, newcomers, pending.welcome)
-    return after
+        state = put_out(provider, state, newcomers, pending.welcome)
+    return state

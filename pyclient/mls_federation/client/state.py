@@ -7,12 +7,67 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ..errors import StateError
+from ..federation.group_agreement import GroupAgreement, OrderingRule, agreement_of
 from ..federation.identity import VerifiedIdentity
-from ..mls import Group, forget
+from ..mls import Group, KeyPackage, OwnKeyPackage, Retention, forget
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_state import Logs
+
+# Past epochs whose late application messages can be read. Between services that are away for a while, a sender may be
+# many commits behind those who receive from it; docs/adr/0011 has what it costs.
+RETENTION = Retention(epochs=32, seconds=3 * 24 * 3600)
+# Past epochs that can be gone back to, where no service orders the commits: so many, and for so many seconds (ADR 0011).
+FORK_EPOCHS = 16
+FORK_SECONDS = 4 * 3600
+# Epochs whose transcript hashes are remembered and told to newcomers, so that two Welcomes can be compared.
+HISTORY_EPOCHS = 2 * FORK_EPOCHS
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a commit of ours was for, so that it can be made again if another one takes its place.
+
+    Attributes:
+        added: clients who are to be members.
+        removed: signature keys of the leaves that are to go.
+    """
+
+    added: tuple[KeyPackage, ...] = ()
+    removed: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class SentData:
+    """Application data of ours, while it may turn out that the epoch that it was sent in has no future.
+
+    Attributes:
+        epoch: in which it was sent last.
+    """
+
+    payload_id: bytes
+    data: bytes = field(repr=False)
+    epoch: int
+
+
+@dataclass(frozen=True)
+class PastState:
+    """A group as it was when an epoch ended, whole, so that another commit can take the place of the one that ended it.
+
+    Attributes:
+        successor: the confirmed transcript hash of the epoch that followed.
+        intent: what the commit that ended it was for, if it was ours.
+        left: when it ended, by our clock.
+        unheard: signature keys of the members who have not been heard in a later epoch: each may have made another commit.
+    """
+
+    group: Group
+    identities: Mapping[LeafIndex, VerifiedIdentity]
+    successor: bytes
+    intent: Intent | None
+    left: int
+    unheard: frozenset[bytes]
 
 
 @dataclass(frozen=True)
@@ -23,31 +78,70 @@ class GroupState:
         group: the engine's state.
         identities: of all members; each was verified when it came.
         past_identities: of the epochs whose late messages can still be read, by epoch: a leaf may have another member now.
-        held: messages of epochs that we have not reached, the oldest first.
         told: sizes of the logs whose heads the members have told each other of last, by domain.
+        held: envelopes with messages that cannot be read yet, the oldest first.
+        line: past states that can be gone back to, the oldest first.
+        history: confirmed transcript hashes by epoch, of the latest epochs and this one.
+        sent: what we sent in epochs that may turn out to have no future.
+        again: what is to be sent again.
+        intents: what is to be committed again.
+        shown: ids of the payloads that were shown last.
+        open_until: until when the Welcome that we came by may turn out to be of a branch that lost; None if it cannot.
+        stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
     """
 
     group: Group
     identities: Mapping[LeafIndex, VerifiedIdentity]
     past_identities: Mapping[int, Mapping[LeafIndex, VerifiedIdentity]] = field(default_factory=dict)
-    held: tuple[bytes, ...] = ()
     told: Mapping[str, int] = field(default_factory=dict)
+    held: tuple[bytes, ...] = field(default=(), repr=False)
+    line: tuple[PastState, ...] = field(default=(), repr=False)
+    history: Mapping[int, bytes] = field(default_factory=dict)
+    sent: tuple[SentData, ...] = ()
+    again: tuple[SentData, ...] = ()
+    intents: tuple[Intent, ...] = field(default=(), repr=False)
+    shown: tuple[bytes, ...] = ()
+    open_until: int | None = None
+    stuck_since: int | None = None
+
+    @property
+    def agreement(self) -> GroupAgreement:
+        """What the members have agreed on."""
+        return agreement_of(self.group.context.extensions)
+
+    @property
+    def ordered_by_service(self) -> bool:
+        """Whether a delivery service says in which order commits come."""
+        return self.agreement.ordering == OrderingRule.service
 
     def in_epoch(self, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> GroupState:
-        """This group in a later epoch."""
+        """This group in the next epoch."""
         readable = {past.context.epoch for past in group.past_epochs}
         before = {**self.past_identities, self.group.epoch: self.identities}
         past = {epoch: who for epoch, who in before.items() if epoch in readable}
-        return replace(self, group=group, identities=identities, past_identities=past)
+        known = {**self.history, group.epoch: group.context.confirmed_transcript_hash}
+        history = {epoch: known[epoch] for epoch in sorted(known)[-HISTORY_EPOCHS:]}
+        return replace(self, group=group, identities=identities, past_identities=past, history=history)
 
     def forgetting(self, now: int) -> GroupState:
         """This group without the keys of past epochs whose time is over; itself if there are none."""
-        group = forget(self.group, now)
-        if group is self.group:
+        group = forget(self.group, now, RETENTION)
+        line = self.line[-FORK_EPOCHS:]
+        if any(now - past.left > FORK_SECONDS for past in line):
+            line = tuple(past for past in line if now - past.left <= FORK_SECONDS)
+        opened = self.open_until is not None and now > self.open_until
+        if group is self.group and len(line) == len(self.line) and not opened and (line or not self.sent):
             return self
         readable = {past.context.epoch for past in group.past_epochs}
         past = {epoch: who for epoch, who in self.past_identities.items() if epoch in readable}
-        return replace(self, group=group, past_identities=past)
+        return replace(self, group=group, past_identities=past, line=line).without_settled(now)
+
+    def without_settled(self, now: int) -> GroupState:
+        """This group without what was sent in epochs that cannot be gone back behind any more."""
+        if self.open_until is not None and now <= self.open_until:
+            return self
+        first = self.line[0].group.epoch if self.line else self.group.epoch
+        return replace(self, open_until=None, sent=tuple(data for data in self.sent if data.epoch > first))
 
     @property
     def domains(self) -> frozenset[str]:
@@ -78,13 +172,27 @@ class Outgoing:
         message_id: the same at every attempt, so that it is delivered once.
         domain: whose service is to take it.
         recipients: identities of that domain.
-        message: an encoded MLSMessage.
+        message: an encoded Envelope.
     """
 
     message_id: bytes
     domain: str
     recipients: tuple[str, ...]
     message: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SpentKeyPackage:
+    """A KeyPackage that a Welcome has used, kept for a second Welcome into another branch of the same group.
+
+    Attributes:
+        ref: its KeyPackageRef.
+        used: when.
+    """
+
+    ref: bytes
+    own: OwnKeyPackage = field(repr=False)
+    used: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +207,8 @@ class ClientState:
         outbox: in the order in which it must go out.
         strays: messages of groups that we are not in, the oldest first: a Welcome may still come. And Welcomes back into
             groups whose messages up to our removal we do not have yet.
+        spent: KeyPackages that were used lately.
+        departed: groups that a commit has removed us from, while another one may still take its place.
         received: how many application messages there have been.
         untold: those of which the application may not know: it was to be told of them when this state was stored.
         logs: what we know of the logs of delivery services.
@@ -111,6 +221,8 @@ class ClientState:
     groups: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
     outbox: tuple[Outgoing, ...] = field(default=(), repr=False)
     strays: tuple[bytes, ...] = field(default=(), repr=False)
+    spent: tuple[SpentKeyPackage, ...] = field(default=(), repr=False)
+    departed: Mapping[bytes, GroupState] = field(default_factory=dict, repr=False)
     received: int = 0
     untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
     logs: Logs = field(default_factory=Logs)
@@ -129,7 +241,18 @@ class ClientState:
 
     def with_group(self, after: GroupState) -> ClientState:
         """This state with a group as it is now."""
-        return replace(self, groups={**self.groups, after.group.group_id: after})
+        group_id = after.group.group_id
+        departed = self.departed
+        if group_id in departed:
+            departed = {name: kept for name, kept in departed.items() if name != group_id}
+        return replace(self, groups={**self.groups, group_id: after}, departed=departed)
+
+    def with_departed(self, known: GroupState) -> ClientState:
+        """This state with a group that we were removed from, if that may still be undone."""
+        departed = {name: kept for name, kept in self.departed.items() if name != known.group.group_id}
+        if known.line:
+            departed[known.group.group_id] = known
+        return replace(self, departed=departed)
 
     def forgetting(self, now: int) -> ClientState:
         """This state without the keys of past epochs whose time is over; itself if there are none.
@@ -137,11 +260,23 @@ class ClientState:
         Args:
             now: Unix seconds.
         """
-        kept = {group_id: known.forgetting(now) for group_id, known in self.groups.items()}
-        if all(kept[group_id] is known for group_id, known in self.groups.items()):
+        groups = _forgetting(self.groups, now)
+        departed = _forgetting(self.departed, now)
+        if not all(known.line for known in departed.values()):
+            departed = {group_id: known for group_id, known in departed.items() if known.line}
+        spent = self.spent
+        if any(now - package.used > FORK_SECONDS for package in spent):
+            spent = tuple(package for package in spent if now - package.used <= FORK_SECONDS)
+        if groups is self.groups and departed is self.departed and spent is self.spent:
             return self
-        return replace(self, groups=kept)
+        return replace(self, groups=groups, departed=departed, spent=spent)
 
     def without_group(self, group_id: bytes) -> ClientState:
         """This state without a group."""
         return replace(self, groups={name: kept for name, kept in self.groups.items() if name != group_id})
+
+
+def _forgetting(groups: Mapping[bytes, GroupState], now: int) -> Mapping[bytes, GroupState]:
+    """The groups without what their time is over for; the same if there is nothing."""
+    kept = {group_id: known.forgetting(now) for group_id, known in groups.items()}
+    return groups if all(kept[group_id] is known for group_id, known in groups.items()) else kept

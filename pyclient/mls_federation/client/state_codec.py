@@ -10,21 +10,23 @@ stores it encrypts it, or keeps others from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..codec import ClosedEnum8, Opt, Struct, Vec, opaque, uint16, uint32, uint64
 from ..crypto import CryptoProvider, KeyPair, SignatureScheme
 from ..errors import DecodeError, UnsupportedError
 from ..federation.binding import Boolean, KeySet
+from ..federation.branches import EpochHash
 from ..federation.devices import DeviceEvent
 from ..federation.identity import VerifiedIdentity
-from ..mls import decode_group, decode_key_package, encode_group, encode_key_package
+from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, encode_key_package
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
 from .log_state import Logs
-from .state import ClientState, Fanout, GroupState, Outgoing
+from .state import ClientState, Fanout, GroupState, Intent, Outgoing, PastState, SentData, SpentKeyPackage
 
 # Of every part. A later version of the package loads all earlier ones.
 STATE_VERSION = 1
@@ -42,7 +44,10 @@ class PartKind(ClosedEnum8):
     received = 7
     untold = 8
     logs = 9
-    fanout = 10
+    departed = 10
+    past_state = 11
+    spent = 12
+    fanout = 13
 
 
 class StoredAccount(Struct):
@@ -99,8 +104,35 @@ class StoredPastIdentities(Struct):
     identities: Vec[StoredIdentity]
 
 
+class StoredIntent(Struct):
+    """What a commit of ours was for."""
+
+    added: Vec[KeyPackage]
+    removed: Vec[opaque]
+
+
+class StoredSentData(Struct):
+    """Application data that may have to be sent again."""
+
+    payload_id: opaque
+    data_secret: opaque
+    epoch: uint64
+
+
+class StoredPastState(Struct):
+    """A state of a group that can be gone back to; the group's id is in `group_secret`."""
+
+    version: uint16
+    group_secret: opaque
+    identities: Vec[StoredIdentity]
+    successor: opaque
+    intent: Opt[StoredIntent]
+    left: uint64
+    unheard: Vec[opaque]
+
+
 class StoredGroupState(Struct):
-    """A group: what `mls.encode_group` makes of it, and who its members are."""
+    """A group: what `mls.encode_group` makes of it, and who its members are. Its past states are parts of their own."""
 
     version: uint16
     group_secret: opaque
@@ -108,6 +140,13 @@ class StoredGroupState(Struct):
     past_identities: Vec[StoredPastIdentities]
     held: Vec[opaque]
     told: Vec[StoredTold]
+    history: Vec[EpochHash]
+    sent: Vec[StoredSentData]
+    again: Vec[StoredSentData]
+    intents: Vec[StoredIntent]
+    shown: Vec[opaque]
+    open_until: Opt[uint64]
+    stuck_since: Opt[uint64]
 
 
 class StoredFanout(Struct):
@@ -132,6 +171,14 @@ class StoredStray(Struct):
 
     version: uint16
     message: opaque
+
+
+class StoredSpent(Struct):
+    """A KeyPackage of ours that was used lately."""
+
+    version: uint16
+    package: StoredPackage
+    used: uint64
 
 
 class StoredUntold(Struct):
@@ -172,6 +219,11 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.received: (state.received,),
         PartKind.untold: state.untold,
         PartKind.logs: (state.logs,),
+        PartKind.departed: tuple(state.departed.values()),
+        PartKind.past_state: tuple(
+            past for known in (*state.groups.values(), *state.departed.values()) for past in known.line
+        ),
+        PartKind.spent: state.spent,
         PartKind.fanout: (state.fanout,),
     }
 
@@ -193,9 +245,20 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
     for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs, PartKind.fanout):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
-    groups = {known.group.group_id: known for known in loaded[PartKind.group]}
-    if len(groups) != len(loaded[PartKind.group]):
+    lines: dict[bytes, list[PastState]] = {}
+    for past in loaded[PartKind.past_state]:
+        lines.setdefault(past.group.group_id, []).append(past)
+    groups, departed = (
+        {
+            known.group.group_id: replace(known, line=tuple(lines.pop(known.group.group_id, ())))
+            for known in loaded[kind]
+        }
+        for kind in (PartKind.group, PartKind.departed)
+    )
+    if len({*groups, *departed}) != len(loaded[PartKind.group]) + len(loaded[PartKind.departed]):
         raise _malformed(StoredState, "parts", "a group stands there twice")
+    if lines:
+        raise _malformed(StoredState, "parts", "a past state is of no group")
     return ClientState(
         account=loaded[PartKind.account][0],
         cursor=loaded[PartKind.cursor][0],
@@ -206,6 +269,8 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         received=loaded[PartKind.received][0],
         untold=tuple(loaded[PartKind.untold]),
         logs=loaded[PartKind.logs][0],
+        departed=departed,
+        spent=tuple(loaded[PartKind.spent]),
         fanout=loaded[PartKind.fanout][0],
     )
 
@@ -354,6 +419,15 @@ def _store_group(known: GroupState) -> StoredGroupState:
         told=tuple(
             StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
         ),
+        history=tuple(
+            EpochHash(epoch=epoch, confirmed_transcript_hash=name) for epoch, name in known.history.items()
+        ),
+        sent=tuple(map(_store_sent, known.sent)),
+        again=tuple(map(_store_sent, known.again)),
+        intents=tuple(map(_store_intent, known.intents)),
+        shown=known.shown,
+        open_until=known.open_until,
+        stuck_since=known.stuck_since,
     )
 
 
@@ -364,10 +438,66 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         past_identities={past.epoch: _load_identities(past.identities) for past in stored.past_identities},
         held=stored.held,
         told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
+        history={item.epoch: item.confirmed_transcript_hash for item in stored.history},
+        sent=tuple(map(_load_sent, stored.sent)),
+        again=tuple(map(_load_sent, stored.again)),
+        intents=tuple(map(_load_intent, stored.intents)),
+        shown=stored.shown,
+        open_until=stored.open_until,
+        stuck_since=stored.stuck_since,
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
     return known
+
+
+def _store_sent(sent: SentData) -> StoredSentData:
+    return StoredSentData(payload_id=sent.payload_id, data_secret=sent.data, epoch=sent.epoch)
+
+
+def _load_sent(stored: StoredSentData) -> SentData:
+    return SentData(stored.payload_id, stored.data_secret, stored.epoch)
+
+
+def _store_intent(intent: Intent) -> StoredIntent:
+    return StoredIntent(added=intent.added, removed=intent.removed)
+
+
+def _load_intent(stored: StoredIntent) -> Intent:
+    return Intent(stored.added, stored.removed)
+
+
+def _store_past_state(past: PastState) -> StoredPastState:
+    return StoredPastState(
+        version=STATE_VERSION,
+        group_secret=encode_group(past.group),
+        identities=_store_identities(past.identities),
+        successor=past.successor,
+        intent=None if past.intent is None else _store_intent(past.intent),
+        left=past.left,
+        unheard=tuple(sorted(past.unheard)),
+    )
+
+
+def _load_past_state(provider: CryptoProvider, stored: StoredPastState) -> PastState:
+    return PastState(
+        group=decode_group(provider, stored.group_secret),
+        identities=_load_identities(stored.identities),
+        successor=stored.successor,
+        intent=None if stored.intent is None else _load_intent(stored.intent),
+        left=stored.left,
+        unheard=frozenset(stored.unheard),
+    )
+
+
+def _store_spent(spent: SpentKeyPackage) -> StoredSpent:
+    package = StoredPackage(ref=spent.ref, key_package_secret=encode_key_package(spent.own))
+    return StoredSpent(version=STATE_VERSION, package=package, used=spent.used)
+
+
+def _load_spent(_: CryptoProvider, stored: StoredSpent) -> SpentKeyPackage:
+    own = decode_key_package(stored.package.key_package_secret)
+    return SpentKeyPackage(stored.package.ref, own, stored.used)
 
 
 def _store_outgoing(outgoing: Outgoing) -> StoredOutgoing:
@@ -446,6 +576,9 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.received: _store_count,
     PartKind.untold: _store_untold,
     PartKind.logs: _store_logs,
+    PartKind.departed: _store_group,
+    PartKind.past_state: _store_past_state,
+    PartKind.spent: _store_spent,
     PartKind.fanout: _store_fanout,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
@@ -458,5 +591,8 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.received: (StoredCount, _load_count),
     PartKind.untold: (StoredUntold, _load_untold),
     PartKind.logs: (StoredLogs, _load_logs),
+    PartKind.departed: (StoredGroupState, _load_group),
+    PartKind.past_state: (StoredPastState, _load_past_state),
+    PartKind.spent: (StoredSpent, _load_spent),
     PartKind.fanout: (StoredFanout, _load_fanout),
 }

@@ -169,6 +169,29 @@ def begin(
     )
 
 
+def past_epoch(group: Group, now: int | None) -> PastEpoch:
+    """What is kept of the epoch that `group` is in when it ends.
+
+    Args:
+        now: when that is: Unix seconds; None if it is not known.
+    """
+    # §9.2: what could rebuild keys that are gone does not stay: only the ratchets do.
+    return PastEpoch(
+        context=group.context,
+        secrets=replace(
+            group.secrets,
+            exporter_secret=b"",
+            external_secret=b"",
+            confirmation_key=b"",
+            membership_key=b"",
+            init_secret=b"",
+        ),
+        secret_tree=group.secret_tree,
+        signature_keys=MemberSignatureKeys(group.tree),
+        ended=now,
+    )
+
+
 def enter(
     group: Group,
     reached: Transition,
@@ -192,21 +215,6 @@ def enter(
         and tree.nodes[node] is not None
         and tree.encryption_key(node) == keys.public_key
     }
-    # §9.2: what could rebuild keys that are gone does not stay: only the ratchets do.
-    past = PastEpoch(
-        context=group.context,
-        secrets=replace(
-            group.secrets,
-            exporter_secret=b"",
-            external_secret=b"",
-            confirmation_key=b"",
-            membership_key=b"",
-            init_secret=b"",
-        ),
-        secret_tree=group.secret_tree,
-        signature_keys=MemberSignatureKeys(group.tree),
-        ended=now,
-    )
     return begin(
         group.crypto,
         reached.context,
@@ -216,6 +224,6 @@ def enter(
         group.own_leaf,
         kept,
         signature_key,
-        keep((*group.past_epochs, past), now, retention),
+        keep((*group.past_epochs, past_epoch(group, now)), now, retention),
         reinit,
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mls_federation.client import BackgroundFailure, Client, Connection, Event, Ports, Response, new_client
-from mls_federation.client.state import ClientState
+from mls_federation.client.state import RETENTION, ClientState
 from mls_federation.crypto import CipherSuite, CryptoProvider
 from mls_federation.errors import (
     StateError,
@@ -118,7 +118,7 @@ def test_the_client_goes_on_when_there_is_room_again(alice: Peer, bob: Peer) -> 
 
     assert [delivery.status for delivery in sent.deliveries] == ["pending"]
     [waiting] = client.waiting
-    bob.take(waiting.message)
+    bob.take_envelope(waiting.message)
     assert bob.events[-1].data == b"hello"  # type: ignore[union-attr]
 
 
@@ -138,7 +138,7 @@ def test_what_is_kept_is_all_that_is_needed_to_go_on(alice: Peer, bob: Peer) -> 
 
     assert client.group_details(group_id) == again.group_details(group_id)
     for waiting in again.waiting:
-        bob.take(waiting.message)
+        bob.take_envelope(waiting.message)
     assert [event.data for event in bob.events if hasattr(event, "data")] == [b"one", b"two", b"three"]
 
 
@@ -204,7 +204,8 @@ def test_a_command_erases_keys_of_past_epochs_whose_time_is_over(alice: Peer, bo
     storage, clock = MemoryStorage(), [NOW]
     surroundings = replace(ports(alice.provider, storage), now=lambda: clock[0])
     client = Client(alice.state, surroundings, list[Event]().append)
-    for clock[0], kept in ((NOW + 24 * 3600, 1), (NOW + 24 * 3600 + 1, 0)):
+    assert RETENTION.seconds is not None
+    for clock[0], kept in ((NOW + RETENTION.seconds, 1), (NOW + RETENTION.seconds + 1, 0)):
         without_waiting(client.send(group_id, b"something"))
         assert storage.state is not None
         assert len(storage.state.group(group_id).group.past_epochs) == kept

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mls_federation.client.events import MessageReceived, MessageRefused
 from mls_federation.client.state import ClientState
 from mls_federation.crypto import CryptoProvider
-from tests.support.network import Peer, group_of, of_type
+from tests.support.network import Peer, group_of, message_of, of_type
 
 _NAMES = ("alice@a.example", "bob@b.example", "carol@c.example")
 # The engine reads messages of so many past epochs (`DEFAULT_RETENTION`).
@@ -73,7 +73,7 @@ class Network:
         for outgoing in self.peers[sender].post():
             for place, peer in enumerate(self.peers):
                 if peer.identity in outgoing.recipients:
-                    self.on_the_way[place].append(outgoing.message)
+                    self.on_the_way[place].append(message_of(outgoing))
 
 
 _STEPS = st.lists(

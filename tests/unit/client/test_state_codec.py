@@ -15,7 +15,14 @@ from mls_federation.client import ClientState, Fanout
 from mls_federation.client.account import Account, OwnKeySet, new_account
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.log_state import Fault, Logs
-from mls_federation.client.state import GroupState, Outgoing
+from mls_federation.client.state import (
+    GroupState,
+    Intent,
+    Outgoing,
+    PastState,
+    SentData,
+    SpentKeyPackage,
+)
 from mls_federation.client.state_codec import (
     STATE_VERSION,
     PartKind,
@@ -45,6 +52,10 @@ OURS = (
     Logs,
     Fault,
     ChainTip,
+    Intent,
+    PastState,
+    SentData,
+    SpentKeyPackage,
 )
 
 
@@ -57,6 +68,8 @@ def everything(provider: CryptoProvider) -> ClientState:
     # Bob is away while carol begins an epoch; her next message comes to him too early. And he has a past epoch.
     bob.renew(group_id)
     deliver(bob, alice, carol)
+    alice.send(group_id, b"what he has been shown")
+    deliver(alice, bob)
     carol.renew(group_id)
     carol.send(group_id, b"from the epoch to come")
     _, early = messages_for(carol.post(), bob.identity)
@@ -73,6 +86,21 @@ def everything(provider: CryptoProvider) -> ClientState:
     waiting = replace(last, unconfirmed=alice_key_set(alice))
     untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
     bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
+    # A third, from which carol has removed him while he added and removed others; of which he knows nothing yet.
+    third = group_of(alice, bob, carol)
+    bob.remove(third, alice.identity)
+    bob.add(third, Peer(provider, "dave@d.example"))
+    bob.send(third, b"on a branch that may lose")
+    undone = replace(
+        bob.group(third),
+        again=(SentData(b"sixteen octets..", b"again", 3),),
+        intents=tuple(past.intent for past in bob.group(third).line if past.intent),
+    )
+    bob.state = bob.state.with_group(undone)
+    fourth = group_of(alice, bob, carol)
+    carol.remove(fourth, bob.identity)
+    deliver(carol, bob)
+    assert fourth in bob.state.departed
     return replace(
         bob.state,
         fanout=Fanout.server,
