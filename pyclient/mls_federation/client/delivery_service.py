@@ -40,7 +40,7 @@ S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox", "outgoing", "proxy")
+_ENDPOINTS = ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,19 @@ class DeliveryService:
         return self.description.domain
 
     def address(self, endpoint: str) -> str:
-        """The URL of an end point."""
+        """The URL of an end point.
+
+        Raises:
+            UnsupportedError: code `unsupported-endpoint`: the service does not have it.
+        """
         if self.through is not None:
             return self.through.address(self.domain, endpoint)
-        return self.url + self.description.endpoints[endpoint]
+        path = self.description.endpoints.get(endpoint)
+        if path is None:
+            raise UnsupportedError(
+                f"the delivery service of {self.domain} has no end point {endpoint!r}", code="unsupported-endpoint"
+            )
+        return self.url + path
 
     @property
     def headers(self) -> dict[str, str]:
