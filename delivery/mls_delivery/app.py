@@ -17,33 +17,37 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import group_routes, log_routes, peer_routes, problems, routes
+from . import device_routes, group_routes, log_routes, peer_routes, problems, routes
 from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
 from .observing import Observed
 from .relay import Relay
 from .signed_requests import SignedRequests
+from .upkeep import kept_up
 
 _PREFLIGHT_SECONDS = 3600
 
 
 def application(service: DeliveryService) -> ASGIApp:
-    """The application; it closes the service's store when the server shuts down."""
+    """The application; it keeps the service in order, and closes its store when the server shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         relaying = asyncio.create_task(Relay(service).run())
-        yield
+        async with kept_up(service):
+            yield
         relaying.cancel()
         await asyncio.wait([relaying])
         await service.peers.close()
+        await service.sign_in.close()
         await service.store.close()
 
     app = Starlette(
         routes=[
             Route(WELL_KNOWN_PATH, routes.describe, methods=["GET"]),
             Route(ENDPOINTS["challenge"], routes.issue_challenge, methods=["POST"]),
+            *device_routes.ROUTES,
             Route(ENDPOINTS["sessions"], routes.open_session, methods=["POST"]),
             Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),

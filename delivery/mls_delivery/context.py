@@ -19,10 +19,13 @@ from .metrics import Metrics
 from .peers import Peers
 from .rates import Rates, rates
 from .service import Limits
+from .sign_in import SignIn, sign_in
 from .store import Store, accounts
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
+    "devices": "/v1/devices",
+    "history": "/v1/history",
     "sessions": "/v1/sessions",
     "key_sets": "/v1/key-sets",
     "bundles": "/v1/bundles",
@@ -55,9 +58,9 @@ class DeliveryService:
         peers: the services of other domains.
         relaying: requests of other domains that are being served, by domain.
         proxying: requests to other domains that clients wait for, by client.
+        sign_in: says who may claim an identity.
         trusted_proxies: whose word on where a request comes from is taken.
         federation: how it deals with other domains.
-        sign_in_url: who is asked whether somebody may have an identity.
     """
 
     domain: str
@@ -73,9 +76,9 @@ class DeliveryService:
     peers: Peers
     relaying: Gate
     proxying: Gate
+    sign_in: SignIn
     trusted_proxies: tuple[Network, ...]
     federation: Federation
-    sign_in_url: str | None
     metrics: Metrics
     rates: Rates
     connections: Connections
@@ -94,6 +97,9 @@ async def delivery_service(
     sign_in_url: str | None = None,
 ) -> DeliveryService:
     """The service of a domain, with the signing key that its store has or gets now.
+
+    Args:
+        sign_in_url: who is asked whether somebody may have an identity; without it, whoever asks first gets it.
 
     Raises:
         StoreError: the store is that of another domain.
@@ -123,9 +129,9 @@ async def delivery_service(
         ),
         relaying=Gate(64, 4),
         proxying=Gate(64, 16),
+        sign_in=sign_in(sign_in_url),
         trusted_proxies=trusted_proxies,
         federation=federation,
-        sign_in_url=sign_in_url,
         metrics=Metrics(),
         rates=rates(limits),
         connections=Connections(limits.connections, limits.connections_source),

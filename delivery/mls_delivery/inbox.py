@@ -26,6 +26,7 @@ from mls_federation.federation.binding import (
     CLOSE_BAD_TOKEN,
     CLOSE_MALFORMED,
     CLOSE_REPLACED,
+    CLOSE_REVOKED,
     CLOSE_TRY_LATER,
     InboxAck,
     InboxDelivery,
@@ -130,7 +131,10 @@ async def _serve(websocket: WebSocket, service: DeliveryService) -> None:
         raise _Close(CLOSE_BAD_TOKEN, "the session is unknown or has ended")
     opening = service.provider.random(_OPENING_SIZE)
     with listening(service.store, client.key) as listener:
-        state = await service.store.write(messages.open_inbox, client.key, opening, now)
+        try:
+            state = await service.store.write(messages.open_inbox, client.key, opening, now)
+        except Refused as fault:
+            raise _Close(CLOSE_REVOKED, fault.message) from None
         if hello.cursor > state.last_sequence:
             raise _Close(CLOSE_BAD_CURSOR, "the inbox has not come as far as this cursor; begin again at 0")
         connection = _Inbox(
@@ -237,6 +241,8 @@ async def _replaced(connection: _Inbox) -> None:
         await opened.wait()
         opened.clear()
         if not await store.read(messages.is_open, connection.client.key, connection.opening):
+            if not await store.read(accounts.is_active, connection.client.key):
+                raise _Close(CLOSE_REVOKED, "this device was revoked")
             raise _Close(CLOSE_REPLACED, "this client has opened another inbox")
 
 

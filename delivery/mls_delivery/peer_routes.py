@@ -119,7 +119,7 @@ async def take_relayed(request: Request) -> Response:
             asked.messages,
             asked.notices,
             service.clock(),
-            service.limits.inbox_messages,
+            rules.room(service.limits),
         )
     return reply(
         RelayResponse(
@@ -146,5 +146,5 @@ def _bounds(service: DeliveryService) -> relay.Bounds:
         rows=limits.relay_messages,
         octets=limits.relay_octets,
         seconds=limits.relay_seconds,
-        inbox_messages=limits.inbox_messages,
+        room=rules.room(limits),
     )

@@ -77,6 +77,8 @@ class Rates:
     bundles_by_source: Buckets
     messages_by_source: Buckets
     sessions_by_source: Buckets
+    key_sets_by_identity: Buckets
+    messages_by_identity: Buckets
 
 
 def rates(limits: Limits) -> Rates:
@@ -85,4 +87,6 @@ def rates(limits: Limits) -> Rates:
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
+        key_sets_by_identity=Buckets(limits.key_sets_per_minute),
+        messages_by_identity=Buckets(limits.inbox_messages_per_minute),
     )

@@ -79,16 +79,14 @@ async def open_session(request: Request) -> Response:
         token_hash=token_hash(token_secret),
         now=now,
         expires=expires,
-        max_clients=service.limits.clients,
     )
-    if outcome is SessionOutcome.claimed_by_another:
+    if outcome is SessionOutcome.unknown_identity:
         raise Refused(
-            "identity-claimed",
-            "Somebody else has this identity already. Choose another name, or use the key it belongs to.",
+            "unknown-identity", "Nobody has claimed this identity. Claim it at the end point `devices`."
         )
-    if outcome is SessionOutcome.too_many_clients:
+    if outcome is SessionOutcome.not_a_device:
         raise Refused(
-            "too-many-clients", f"An identity may have {service.limits.clients} clients, and this one has."
+            "not-a-device", "This is no device of the identity. One that is there can admit it, at `devices`."
         )
     return reply(SessionResponse(token_secret=token_secret, expires=expires))
 
@@ -114,16 +112,20 @@ async def fetch_bundles(request: Request) -> Response:
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
     rules.check_identity(asked.identity, service.domain)
-    taken = rules.check_taken(
-        await service.store.write(
-            key_sets.take,
-            asked.identity,
-            lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
-            service.clock(),
-        )
+    now = service.clock()
+    # Whoever fetches too much gets the last resort: others can still be added, and keep keys for one use.
+    wait = service.rates.key_sets_by_identity.take(asked.identity, now)
+    taken = await service.store.write(
+        key_sets.take,
+        asked.identity,
+        lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
+        now,
+        sparing=wait > 0,
     )
-    for key_set in taken:
-        service.metrics.key_sets.labels("last_resort" if key_set.last_resort else "single").inc()
+    rules.check_taken(taken, wait)
+    for one in taken:
+        if one.key_set is not None:
+            service.metrics.key_sets.labels("last_resort" if one.key_set.last_resort else "single").inc()
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return reply(
@@ -138,20 +140,24 @@ async def submit_message(request: Request) -> Response:
     _limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
     rules.check_submission(asked, service.limits)
-    statuses = await service.store.write(
-        messages.submit,
-        asked.recipients,
-        asked.message_id,
-        asked.message,
-        service.clock(),
-        service.limits.inbox_messages,
+    now = service.clock()
+    # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
+    flooded = {
+        recipient for recipient in asked.recipients if service.rates.messages_by_identity.take(recipient, now)
+    }
+    recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
+    submitted = await service.store.write(
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
     )
-    service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
+    service.metrics.messages_accepted.inc(submitted.inboxes)
+    statuses = dict(zip(recipients, submitted.statuses, strict=True))
     return reply(
         SubmitResponse(
             results=tuple(
-                RecipientResult(identity=recipient, status=status)
-                for recipient, status in zip(asked.recipients, statuses, strict=True)
+                RecipientResult(
+                    identity=recipient, status=statuses.get(recipient, RecipientStatus.inbox_full)
+                )
+                for recipient in asked.recipients
             )
         )
     )

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mls_federation.crypto import CryptoProvider, crypto
+from mls_federation.crypto import CipherSuite, CryptoProvider, crypto
 from mls_federation.errors import DecodeError, RemoteError, VerificationError
 from mls_federation.federation.binding import (
     CLIENT_ID_SIZE,
     MESSAGE_ID_SIZE,
     Boolean,
+    CipherSuites,
+    ClientKeys,
     KeyBundle,
     KeyResponse,
     KeySet,
+    KeyStatus,
     PublishRequest,
     SessionRequest,
     SubmitRequest,
     session_sign_content,
     split_identity,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.relay import RelayedMessage
 from mls_federation.federation.seed import (
@@ -34,7 +38,8 @@ from mls_federation.mls.nodes import Lifetime, ProtocolVersion
 
 from .refusals import Refused, malformed
 from .store.accounts import Client
-from .store.key_sets import NewKeySet, TakenKeySet, TakenKeySets
+from .store.key_sets import NewKeySet, Taken, TakenKeySet
+from .store.messages import Room
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Limits:
     """Recipients of one message."""
     inbox_messages: int = 10_000
     """Messages that wait for one client."""
+    inbox_octets: int = 1 << 26
+    """Octets of messages that wait for one client."""
+    message_seconds: int = 30 * 24 * 3600
+    """Seconds for which a message waits."""
     key_sets: int = 100
     """Key sets that wait for one client, besides the last resort."""
     key_count_low: int = 5
@@ -77,6 +86,10 @@ class Limits:
     """Requests to deliver a message from one source."""
     sessions_per_minute: int = 240
     """Requests for challenges and sessions from one source."""
+    key_sets_per_minute: int = 20
+    """Requests that are answered with keys for one use, of one identity."""
+    inbox_messages_per_minute: int = 6000
+    """Messages for one identity."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000
@@ -154,7 +167,7 @@ def check_publication(
 def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, now: int) -> NewKeySet:
     user_init_key = key_set.user_init_key
     if user_init_key.credential.encode() != client.credential:
-        raise malformed("UserInitKey", "credential", "it is not the one that claimed the identity")
+        raise malformed("UserInitKey", "credential", "it is not that of this device")
     verify_key_set(provider, client.identity, key_set, now=now)
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,
@@ -190,47 +203,74 @@ def _unpack_suites(packed: bytes) -> list[SeedCipherSuite]:
     return [SeedCipherSuite(int.from_bytes(packed[at : at + 2], "big")) for at in range(0, len(packed), 2)]
 
 
-def check_taken(taken: TakenKeySets | None) -> tuple[TakenKeySet, ...]:
-    """The key sets to answer a request with.
+def check_taken(taken: Sequence[Taken], wait: int) -> None:
+    """Return if there are key sets to answer a request with.
+
+    Args:
+        wait: seconds until others than last resorts may be handed out again.
 
     Raises:
         Refused: there are none; the code says why.
     """
-    if taken is None:
+    if not taken:
         raise Refused(
             "unknown-identity", "Nobody here has this identity. Is it spelled as its owner spells it?"
         )
-    if taken.key_sets:
-        return taken.key_sets
-    if not taken.passed_over:
+    if any(one.key_set is not None for one in taken):
+        return
+    suites = sorted({suite for one in taken for suite in _offered(one)})
+    if suites:
         raise Refused(
-            "keys-exhausted", "No client of this identity has keys left. Try again when one has been online."
+            "no-common-suite",
+            "No client of this identity supports a cipher suite of the request.",
+            offered_suites=[int(suite) for suite in suites],
         )
-    suites = sorted({to_rfc9420(suite) for packed in taken.passed_over for suite in _unpack_suites(packed)})
+    if wait:
+        raise Refused(
+            "rate-limited",
+            f"Too many keys of this identity were fetched. Try again in {wait} seconds.",
+            retry_after=wait,
+        )
     raise Refused(
-        "no-common-suite",
-        "No client of this identity supports a cipher suite of the request.",
-        offered_suites=[int(suite) for suite in suites],
+        "keys-exhausted", "No client of this identity has keys left. Try again when one has been online."
     )
 
 
-def seed_response(identity: bytes, taken: Iterable[TakenKeySet]) -> GetUserInitKeyResponse:
+def seed_response(identity: bytes, taken: Iterable[Taken]) -> GetUserInitKeyResponse:
     """The seed's answer: the bundles and nothing else."""
     return GetUserInitKeyResponse(
-        user_init_keys=tuple(_seed_bundle(identity, KeySet.decode(key_set.content)) for key_set in taken)
+        user_init_keys=tuple(
+            _seed_bundle(identity, KeySet.decode(one.key_set.content))
+            for one in taken
+            if one.key_set is not None
+        )
     )
 
 
 def key_response(
-    provider: CryptoProvider,
-    identity: bytes,
-    supported: Sequence[SeedCipherSuite],
-    taken: Iterable[TakenKeySet],
+    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: Iterable[Taken]
 ) -> KeyResponse:
-    """The extended answer: what RFC 9420 needs besides."""
-    return KeyResponse(
-        bundles=tuple(_key_bundle(provider, identity, supported, key_set) for key_set in taken)
-    )
+    """The extended answer: what RFC 9420 needs besides, and what became of the other clients."""
+    return KeyResponse(clients=tuple(_client_keys(provider, identity, supported, one) for one in taken))
+
+
+def _client_keys(
+    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: Taken
+) -> ClientKeys:
+    if taken.key_set is not None:
+        bundle = _key_bundle(provider, identity, supported, taken.client_id, taken.key_set)
+        return ClientKeys(client_id=taken.client_id, status=KeyStatus.keys, result=bundle)
+    if offered := _offered(taken):
+        return ClientKeys(
+            client_id=taken.client_id,
+            status=KeyStatus.no_common_suite,
+            result=CipherSuites(offered=tuple(offered)),
+        )
+    return ClientKeys(client_id=taken.client_id, status=KeyStatus.exhausted, result=None)
+
+
+def _offered(taken: Taken) -> list[CipherSuite]:
+    return sorted({to_rfc9420(suite) for packed in taken.passed_over for suite in _unpack_suites(packed)})
 
 
 def _seed_bundle(identity: bytes, key_set: KeySet) -> UserInitKeyBundle:
@@ -238,27 +278,40 @@ def _seed_bundle(identity: bytes, key_set: KeySet) -> UserInitKeyBundle:
 
 
 def _key_bundle(
-    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: TakenKeySet
+    provider: CryptoProvider,
+    identity: bytes,
+    supported: Sequence[SeedCipherSuite],
+    client_id: bytes,
+    taken: TakenKeySet,
 ) -> KeyBundle:
     key_set = KeySet.decode(taken.content)
     offered = key_set.user_init_key.cipher_suites
     chosen = next(suite for suite in supported if suite in offered)
-    refs = tuple(
-        crypto(provider, to_rfc9420(suite)).ref_hash("MLS 1.0 KeyPackage Reference", key_package)
-        for suite, key_package in zip(offered, key_set.key_packages, strict=True)
-    )
     return KeyBundle(
-        client_id=taken.client_id,
+        client_id=client_id,
         bundle=_seed_bundle(identity, key_set),
-        refs=refs,
+        refs=_refs(provider, key_set),
         chosen=to_rfc9420(chosen),
         key_package=key_set.key_packages[offered.index(chosen)],
         last_resort=key_set.last_resort,
     )
 
 
+def _refs(provider: CryptoProvider, key_set: KeySet) -> tuple[bytes, ...]:
+    suites = key_set.user_init_key.cipher_suites
+    return tuple(
+        crypto(provider, to_rfc9420(suite)).ref_hash("MLS 1.0 KeyPackage Reference", key_package)
+        for suite, key_package in zip(suites, key_set.key_packages, strict=True)
+    )
+
+
+def room(limits: Limits) -> Room:
+    """What an inbox may hold."""
+    return Room(limits.inbox_messages, limits.inbox_octets)
+
+
 def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) -> None:
-    """Return if a message can be delivered. Its content is none of the service's business, only that it is MLS 1.0.
+    """Return if a message can be delivered. Its content is none of the service's business, only that it is of MLS 1.0, in an envelope.
 
     Raises:
         Refused: it cannot.
@@ -274,9 +327,10 @@ def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) ->
             f"A message may have {limits.recipients} recipients; this one has {len(request.recipients)}. Send it in parts.",
             limit=limits.recipients,
         )
-    if len(request.message) < 4:
+    message = Envelope.decode(request.message).message
+    if len(message) < 4:
         raise DecodeError(
-            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(request.message)
+            "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
-    if int.from_bytes(request.message[:2], "big") != ProtocolVersion.mls10:
+    if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)

@@ -11,9 +11,11 @@ from mls_federation.client.account import Account, new_account, new_key_sets
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, crypto
 from mls_federation.federation.binding import (
+    ClientKeys,
     KeyBundle,
     KeyResponse,
     KeySet,
+    KeyStatus,
     ServiceDescription,
     from_base64url,
     service_error,
@@ -65,11 +67,12 @@ def run(data: bytes) -> None:
         case 0:
             bundle = service.bundle
             if source.flag(4):
-                response = KeyResponse(bundles=(bundle,)).encode()
+                found = ClientKeys(client_id=bundle.client_id, status=KeyStatus.keys, result=bundle)
+                response = KeyResponse(clients=(found,)).encode()
                 decoded = refused(lambda: KeyResponse.decode(mutated_octets(source, response)))
-                bundle = (
-                    decoded.bundles[0] if isinstance(decoded, KeyResponse) and decoded.bundles else bundle
-                )
+                if isinstance(decoded, KeyResponse):
+                    results = [client.result for client in decoded.clients]
+                    bundle = next((result for result in results if isinstance(result, KeyBundle)), bundle)
             else:
                 bundle = mutated(source, bundle, service.pool)
             if not source.flag(4):

@@ -25,7 +25,7 @@ from mls_federation.mls import (
 )
 from mls_federation.mls.framing import FramedContent
 from tests.support.forge import send_framed
-from tests.support.network import NOW, Peer, group_of
+from tests.support.network import NOW, Peer, enveloped, group_of, message_of
 
 from ..mutation import Pool, mutated, mutated_octets
 from ..octets import Octets
@@ -59,7 +59,7 @@ def run(data: bytes) -> None:
         for _ in range(1 + source.number(3)):
             message = _message(source, inbox)
             before = {group_id: encode_group(known.group) for group_id, known in state.groups.items()}
-            accepted = accept(provider, state, state.cursor + 1, message, NOW)
+            accepted = accept(provider, state, state.cursor + 1, _delivered(source, message), NOW)
             after = {group_id: encode_group(known.group) for group_id, known in state.groups.items()}
             if before != after:
                 raise Finding("a message changed the state that it was given to")
@@ -71,6 +71,12 @@ def run(data: bytes) -> None:
         heard = accept(provider, state, state.cursor + 1, inbox.late, NOW)
         if not any(isinstance(event, MessageReceived) for event in heard.events):
             raise Finding("an honest message is not read any more")
+
+
+def _delivered(source: Octets, message: bytes) -> bytes:
+    """A message in its envelope, which may be broken too."""
+    envelope = enveloped(message)
+    return mutated_octets(source, envelope) if source.flag(8) else envelope
 
 
 def _message(source: Octets, inbox: _Inbox) -> bytes:
@@ -134,7 +140,7 @@ def _inbox() -> _Inbox:
     alice.publish()
     bob.add(second, alice)
     bob.send(second, b"in the other group")
-    messages += [outgoing.message for outgoing in bob.post()]
+    messages += [message_of(outgoing) for outgoing in bob.post()]
     late = Peer(provider, "bob@b.example")
     late.state = before
     late.send(group_id, b"hello")

@@ -217,8 +217,13 @@ async def test_bundles_that_were_meddled_with_are_refused(
     for change, code in MEDDLINGS.values():
 
         def meddle(body: bytes, change: Meddling = change) -> bytes:
-            response = KeyResponse.decode(body)
-            return replace(response, bundles=tuple(change(bundle) for bundle in response.bundles)).encode()
+            clients = KeyResponse.decode(body).clients
+            changed = [
+                replace(client, result=change(client.result))
+                for client in clients
+                if isinstance(client.result, KeyBundle)
+            ]
+            return KeyResponse(clients=tuple(changed)).encode()
 
         restore = await _meddle_with_bundles(context, meddle)
         error = await caught(page, "client.fetchKeyBundles(arg)", own)

@@ -120,6 +120,7 @@ class OrderedParty:
         device = Device(
             self.provider, self.service, account.identity.encode(), account.identity_key, account.client_id
         )
+        device.claim()
         device.open_session()
         return device
 

@@ -17,7 +17,7 @@ from mls_delivery.signatures import sign_request
 from mls_federation.codec import Struct
 from mls_federation.federation.binding import MEDIA_TYPE, VERSION, WELL_KNOWN_PATH, ServiceDescription
 from mls_federation.federation.relay import RelayedMessage, RelayRequest
-from tests.delivery.support import Clock, Running
+from tests.delivery.support import Clock, Running, enveloped
 
 _nonces = itertools.count(1)
 Answer = tuple[int, str, bytes]
@@ -88,7 +88,9 @@ def relay_request(
 ) -> RelayRequest:
     """A request to relay one message."""
     relayed = RelayedMessage(
-        message_id=message_id, recipients=tuple(name.encode() for name in recipients), message=message
+        message_id=message_id,
+        recipients=tuple(name.encode() for name in recipients),
+        message=enveloped(message),
     )
     return RelayRequest(messages=(relayed,), notices=())
 

@@ -35,6 +35,8 @@ def _struct_rows(value: Struct, depth: int) -> Rows:
         hint = hints[name]
         if isinstance(spec, SelectSpec):
             hint = spec.arms[getattr(value, spec.on)]
+            if hint is None:
+                continue
         rows += _rows(hint, getattr(value, name), name, depth)
     return rows
 
@@ -111,7 +113,10 @@ def _struct_declaration(cls: type[Struct]) -> str:
         spec = cls._specs.get(name)
         if isinstance(spec, SelectSpec):
             lines.append(f"    select ({cls.__name__}.{spec.on}) {{")
-            lines += [f"        case {value.name}: {_type(arm, '')};" for value, arm in spec.arms.items()]
+            lines += [
+                f"        case {value.name}: {'struct {}' if arm is None else _type(arm, '')};"
+                for value, arm in spec.arms.items()
+            ]
             lines.append("    };")
         else:
             lines.append(f"    {_type(hints[name], name)};")

@@ -27,6 +27,7 @@ from mls_federation.federation import (
     relay,
     seed,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -64,6 +65,9 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.PublishRequest,
     binding.PublishResponse,
     binding.KeyBundle,
+    binding.KeyStatus,
+    binding.CipherSuites,
+    binding.ClientKeys,
     binding.KeyResponse,
     devices.DeviceTBS,
     devices.DeviceRequest,
@@ -190,7 +194,7 @@ def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
-    message = bytes.fromhex("00010002 deadbeef")
+    message = Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )

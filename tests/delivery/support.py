@@ -28,7 +28,7 @@ from mls_delivery.context import delivery_service
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
 from mls_delivery.store.schema import metadata
-from mls_federation.codec import Struct
+from mls_federation.codec import Struct, replace
 from mls_federation.crypto import (
     CipherSuite,
     CryptoProvider,
@@ -38,7 +38,9 @@ from mls_federation.crypto import (
     generate_signature_key,
 )
 from mls_federation.errors import ServiceError
-from mls_federation.federation import binding, seed
+from mls_federation.federation import binding, devices, log, seed
+from mls_federation.federation.devices import DeviceEvent
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.identity import FEDERATION_IDENTITY, identity_extension
 from mls_federation.federation.manifest import build_key_set
 from mls_federation.mls.credentials import CredentialType, basic_credential
@@ -105,6 +107,7 @@ def running_service(
     clock: Clock,
     limits: Limits | None = None,
     domain: str = "b.example",
+    sign_in_url: str | None = None,
     ending: list[threading.Thread] | None = None,
     federation: Federation | None = None,
 ) -> Iterator[Running]:
@@ -127,6 +130,7 @@ def running_service(
             allowed_origins=(ORIGIN,),
             limits=limits or Limits(),
             federation=federation,
+            sign_in_url=sign_in_url,
         )
         config = uvicorn.Config(
             application(service), log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
@@ -161,6 +165,14 @@ def everything_kept(database_url: str) -> bytes:
     return b"\n".join(value for row in rows for value in row if isinstance(value, bytes))
 
 
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def wait_for_end(thread: threading.Thread) -> None:
     """Return when a service's thread has ended."""
     thread.join(_DEADLINE_SECONDS)
@@ -190,9 +202,7 @@ def service_process(
     folder: Path, *options: str, domain: str = "b.example", database: str | None = None
 ) -> Iterator[Process]:
     """A service as a user starts it, on a port of its own; without a database's URL, that is a file in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     database = database or sqlite_url(folder / "delivery.sqlite3")
     command = [sys.executable, "-m", "mls_delivery", "--domain", domain, "--port", str(port)]
     command += ["--database", database, "--allow-origin", ORIGIN, *options]
@@ -226,6 +236,7 @@ class Device:
     key: KeyPair
     client_id: bytes
     token_secret: bytes = field(default=b"", repr=False)
+    lineage: tuple[DeviceEvent, ...] = ()
 
     @classmethod
     def new(
@@ -235,9 +246,16 @@ class Device:
         identity: str = "bob@b.example",
         key: KeyPair | None = None,
     ) -> Device:
-        """A device without a session; with the key of another device, it is one of the same person."""
+        """A device without a session, that nobody has admitted."""
         key = key or generate_signature_key(provider, SignatureScheme.ed25519)
         return cls(provider, service, identity.encode(), key, provider.random(binding.CLIENT_ID_SIZE))
+
+    @classmethod
+    def claiming(cls, provider: CryptoProvider, service: Running, identity: str = "bob@b.example") -> Device:
+        """A device that has claimed its identity, without a session."""
+        device = cls.new(provider, service, identity)
+        device.claim()
+        return device
 
     @classmethod
     def registered(
@@ -245,12 +263,56 @@ class Device:
         provider: CryptoProvider,
         service: Running,
         identity: str = "bob@b.example",
-        key: KeyPair | None = None,
+        by: Device | None = None,
     ) -> Device:
-        """A device with a session."""
-        device = cls.new(provider, service, identity, key)
+        """A device with a session, that has claimed the identity, or that another one has admitted."""
+        device = cls.new(provider, service, identity)
+        if by is None:
+            device.claim()
+        else:
+            by.admit(device)
         device.open_session()
         return device
+
+    def claim_event(self) -> DeviceEvent:
+        """The event by which it claims its identity."""
+        return devices.claim_event(self.provider, self.client_id, self.credential, self.key)
+
+    def request(self) -> devices.DeviceRequest:
+        """Its request to be admitted."""
+        return devices.device_request(self.provider, self.client_id, self.credential, self.key)
+
+    def chain(self) -> devices.Devices:
+        """The chain of its identity, as the service has it."""
+        asked = log.HistoryRequest(identity=self.identity)
+        history = log.IdentityHistory.decode(checked(self.service.post("/v1/history", asked)))
+        return devices.devices_of(self.provider, [logged.event for logged in history.events])
+
+    def send(self, event: DeviceEvent) -> httpx.Response:
+        """The answer to an event."""
+        return self.service.post("/v1/devices", event)
+
+    def claim(self) -> None:
+        """Claim its identity."""
+        checked(self.send(self.claim_event()))
+
+    def admission(self, new: Device) -> DeviceEvent:
+        """The event by which it admits another."""
+        return devices.admit_event(self.provider, self.chain(), new.request(), self.credential, self.key)
+
+    def admit(self, new: Device) -> None:
+        """Admit another."""
+        event = self.admission(new)
+        checked(self.send(event))
+        new.lineage = (*self.lineage, event)
+
+    def revocation(self, gone: Device) -> DeviceEvent:
+        """The event by which it revokes one."""
+        return devices.revoke_event(self.provider, self.chain(), gone.client_id, self.credential, self.key)
+
+    def revoke(self, gone: Device) -> None:
+        """Revoke one."""
+        checked(self.send(self.revocation(gone)))
 
     @property
     def credential(self) -> seed.Credential:
@@ -319,7 +381,7 @@ class Device:
             lifetime=Lifetime(not_before=now, not_after=now + seconds),
             leaf_extensions=[
                 identity_extension(
-                    self.provider, self.credential, self.key, suite, signature_key.public_key, ()
+                    self.provider, self.credential, self.key, suite, signature_key.public_key, self.lineage
                 )
             ],
         ).key_package
@@ -359,12 +421,12 @@ class Inbox:
         return frame.last_acknowledged
 
     def delivery(self) -> binding.InboxDelivery:
-        """The next delivery; key counts before it are passed over."""
+        """The next delivery, with the MLSMessage out of its envelope; key counts before it are passed over."""
         frame = self.frame()
         while isinstance(frame, binding.InboxKeyCount):
             frame = self.frame()
         assert isinstance(frame, binding.InboxDelivery)
-        return frame
+        return replace(frame, message=Envelope.decode(frame.message).message)
 
     def acknowledge(self, cursor: int) -> None:
         """Acknowledge up to `cursor`."""
@@ -433,14 +495,19 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
     return error.status, error.code
 
 
+def enveloped(message: bytes) -> bytes:
+    """An MLSMessage as it is submitted, without a receipt."""
+    return Envelope(message=message, receipt=None).encode()
+
+
 def submit(
     service: Running, *recipients: str, message: bytes = MESSAGE, message_id: bytes = b""
 ) -> list[int]:
-    """Submit a message; returns the status for each recipient."""
+    """Submit an MLSMessage; returns the status for each recipient."""
     request = binding.SubmitRequest(
         message_id=message_id or os.urandom(16),
         recipients=tuple(recipient.encode() for recipient in recipients),
-        message=message,
+        message=enveloped(message),
     )
     response = binding.SubmitResponse.decode(checked(service.post("/v1/messages", request)))
     assert [result.identity.decode() for result in response.results] == list(recipients)
@@ -460,4 +527,10 @@ def fetch(service: Running, identity: str, *suites: CipherSuite) -> tuple[bindin
     response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
     body = checked(response)
     assert response.headers["content-type"] == binding.MEDIA_TYPE_KEY_RESPONSE
-    return binding.KeyResponse.decode(body).bundles
+    return bundles_in(body)
+
+
+def bundles_in(body: bytes) -> tuple[binding.KeyBundle, ...]:
+    """The bundles of a `KeyResponse`."""
+    results = [client.result for client in binding.KeyResponse.decode(body).clients]
+    return tuple(result for result in results if isinstance(result, binding.KeyBundle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def test_the_documented_example_says_what_is_usual(tmp_path: Path) -> None:
     uncommented = re.sub(r"^# (?=[\w\".]+ = )", "", example, flags=re.MULTILINE)
     everything = _read(tmp_path, uncommented)
     assert everything.limits == Limits()
+    assert tomllib.loads(uncommented)["limits"]
     assert everything.federation.policy is Policy.allow
     assert everything.federation.peers
     assert everything.sign_in_url

@@ -15,7 +15,17 @@ from mls_delivery.context import ENDPOINTS
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider
 from mls_federation.federation import binding, seed
-from tests.delivery.support import ORIGIN, Clock, Device, Running, checked, refusal, running_service, submit
+from tests.delivery.support import (
+    ORIGIN,
+    Clock,
+    Device,
+    Running,
+    checked,
+    enveloped,
+    refusal,
+    running_service,
+    submit,
+)
 
 
 def test_the_description(provider: CryptoProvider, service: Running) -> None:
@@ -244,7 +254,9 @@ def test_a_failure_is_reported_without_its_cause(
     provider: CryptoProvider, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = binding.SubmitRequest(
-        message_id=b"0123456789abcdef", recipients=(b"bob@b.example",), message=b"\x00\x01\x00\x02ciphertext"
+        message_id=b"0123456789abcdef",
+        recipients=(b"bob@b.example",),
+        message=enveloped(b"\x00\x01\x00\x02ciphertext"),
     )
     headers = {"Content-Type": binding.MEDIA_TYPE, "Origin": ORIGIN}
     with running_service(provider, tmp_path / "b.sqlite3", clock=clock) as service:

@@ -142,7 +142,7 @@ def test_a_second_inbox_of_a_client_closes_the_first(provider: CryptoProvider, s
 
 def test_two_clients_of_an_identity_listen_side_by_side(provider: CryptoProvider, service: Running) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
+    phone = Device.registered(provider, service, by=laptop)
     with laptop.inbox() as first, phone.inbox() as second:
         first.ready()
         second.ready()

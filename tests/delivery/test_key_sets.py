@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from tests.delivery.support import (
     Clock,
     Device,
     Running,
+    bundles_in,
     checked,
     fetch,
     key_request,
@@ -67,34 +70,114 @@ def test_sets_are_handed_out_in_order_and_once(
     assert device.publish() == 0
 
 
-def test_fifty_fetches_at_once_get_fifty_sets(
-    provider: CryptoProvider, service: Running, clock: Clock
+@pytest.fixture
+def unsparing(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Iterator[Running]:
+    """A service that does not mind how often somebody's keys are fetched."""
+    limits = Limits(key_sets_per_minute=0)
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+        yield service
+
+
+def test_fifty_fetches_at_once_get_twenty_sets_and_then_the_last_resort(
+    provider: CryptoProvider, unsparing: Running, clock: Clock
 ) -> None:
-    device = Device.registered(provider, service)
-    device.publish(*(device.key_set(clock.now) for _ in range(40)))
+    device = Device.registered(provider, unsparing)
+    device.publish(*(device.key_set(clock.now) for _ in range(20)))
+    last = device.key_set(clock.now, last_resort=True)
+    device.publish(last)
+    ids = _fetched_at_once(unsparing, 50)
+    assert len(ids) == 50
+    assert ids.count(last.user_init_key.user_init_key_id) == 30
+    assert len(set(ids)) == 21
+
+
+def test_without_a_last_resort_those_who_come_too_late_get_nothing(
+    provider: CryptoProvider, unsparing: Running, clock: Clock
+) -> None:
+    device = Device.registered(provider, unsparing)
+    device.publish(*(device.key_set(clock.now) for _ in range(20)))
+    ids = _fetched_at_once(unsparing, 30)
+    assert (len(ids), len(set(ids))) == (20, 20)
+    assert _fetch_refusal(unsparing, "bob@b.example") == (409, "keys-exhausted")
+
+
+def _fetched_at_once(service: Running, count: int) -> list[bytes]:
+    """The ids of the sets that requests at the same time get, in both ways."""
     body = key_request("bob@b.example", SUITE_1).encode()
 
     async def fetch_all() -> list[httpx.Response]:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             url = service.url + "/v1/bundles"
-            kinds = [binding.MEDIA_TYPE_KEY_REQUEST, seed.MEDIA_TYPE_REQUEST] * 25
+            kinds = [binding.MEDIA_TYPE_KEY_REQUEST, seed.MEDIA_TYPE_REQUEST] * (count // 2)
             return await asyncio.gather(
                 *(client.post(url, content=body, headers={"Content-Type": kind}) for kind in kinds)
             )
 
-    responses = asyncio.run(fetch_all())
     ids = []
-    refused = []
-    for response in responses:
+    for response in asyncio.run(fetch_all()):
         if response.status_code != 200:
-            refused.append(refusal(response))
+            assert refusal(response) == (409, "keys-exhausted")
         elif response.headers["content-type"] == seed.MEDIA_TYPE_RESPONSE:
             (bundle,) = seed.GetUserInitKeyResponse.decode(response.content).user_init_keys
             ids.append(bundle.user_init_key.user_init_key_id)
         else:
-            ids += _ids(binding.KeyResponse.decode(response.content).bundles)
-    assert (len(ids), len(set(ids))) == (40, 40)
-    assert refused == [(409, "keys-exhausted")] * 10
+            ids += _ids(bundles_in(response.content))
+    return ids
+
+
+def test_who_is_drained_keeps_keys_for_one_use(
+    provider: CryptoProvider, tmp_path: Path, clock: Clock
+) -> None:
+    limits = Limits(key_sets_per_minute=3)
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+        bob = Device.registered(provider, service)
+        bob.publish(*(bob.key_set(clock.now) for _ in range(10)), bob.key_set(clock.now, last_resort=True))
+        flags = [fetch(service, "bob@b.example")[0].last_resort for _ in range(6)]
+        assert flags == [binding.Boolean.false] * 3 + [binding.Boolean.true] * 3
+        assert bob.publish() == 7
+        clock.now += 20
+        assert fetch(service, "bob@b.example")[0].last_resort == binding.Boolean.false
+        # Who has no last resort must wait; nobody else has to.
+        carol = Device.registered(provider, service, "carol@b.example")
+        carol.publish(*(carol.key_set(clock.now) for _ in range(10)))
+        for _ in range(3):
+            fetch(service, "carol@b.example")
+        request = key_request("carol@b.example", SUITE_1)
+        response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
+        assert refusal(response) == (429, "rate-limited")
+        assert response.headers["retry-after"] == "20"
+        assert carol.publish() == 7
+
+
+def _second_device(provider: CryptoProvider, service: Running, first: Device) -> Device:
+    """Another device of the same person, with a session."""
+    device = Device.new(provider, service)
+    first.admit(device)
+    device.open_session()
+    return device
+
+
+def test_the_answer_says_what_became_of_each_client(
+    provider: CryptoProvider, service: Running, clock: Clock
+) -> None:
+    laptop = Device.registered(provider, service)
+    phone, tablet = (_second_device(provider, service, laptop) for _ in range(2))
+    laptop.publish(laptop.key_set(clock.now, SUITE_1))
+    phone.publish(phone.key_set(clock.now, SUITE_3, SUITE_2), phone.key_set(clock.now, SUITE_3))
+    request = key_request("bob@b.example", SUITE_1)
+    response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
+    found = {one.client_id: one for one in binding.KeyResponse.decode(checked(response)).clients}
+    assert {client_id: one.status for client_id, one in found.items()} == {
+        laptop.client_id: binding.KeyStatus.keys,
+        phone.client_id: binding.KeyStatus.no_common_suite,
+        tablet.client_id: binding.KeyStatus.exhausted,
+    }
+    assert found[phone.client_id].result == binding.CipherSuites(offered=(SUITE_2, SUITE_3))
+    assert found[tablet.client_id].result is None
+    # The one who had keys has none now, and the answer is about them all.
+    response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
+    assert refusal(response) == (409, "no-common-suite")
+    assert response.json()["offered_suites"] == [2, 3]
 
 
 def test_the_last_resort_comes_last_and_stays(
@@ -144,8 +227,8 @@ def test_a_set_does_not_become_another_under_the_same_id(
 
 def test_one_bundle_for_each_client(provider: CryptoProvider, service: Running, clock: Clock) -> None:
     laptop = Device.registered(provider, service)
-    phone = Device.registered(provider, service, key=laptop.key)
-    tablet = Device.registered(provider, service, key=laptop.key)
+    phone = Device.registered(provider, service, by=laptop)
+    tablet = Device.registered(provider, service, by=laptop)
     laptop.publish(laptop.key_set(clock.now), laptop.key_set(clock.now))
     phone.publish(phone.key_set(clock.now, last_resort=True))
     bundles = fetch(service, "bob@b.example")

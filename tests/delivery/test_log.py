@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -32,9 +31,9 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database_url: str) -> Iterator[Store]:
     """The store of the service, which a test may write to behind its back."""
-    opened = open_store(f"sqlite:///{(tmp_path / 'b.sqlite3').as_posix()}")
+    opened = open_store(database_url)
     yield opened
     asyncio.run(opened.close())
 
@@ -141,7 +140,7 @@ def test_an_empty_log(provider: CryptoProvider, service: Running) -> None:
 
 
 def test_a_head_is_the_same_for_everybody_and_over_a_restart(
-    provider: CryptoProvider, store: Store, tmp_path: Path, service: Running, clock: Clock
+    provider: CryptoProvider, store: Store, database_url: str, service: Running, clock: Clock
 ) -> None:
     append(store, *ENTRIES[:5], now=clock())
     first = tree_head(service)
@@ -149,7 +148,7 @@ def test_a_head_is_the_same_for_everybody_and_over_a_restart(
     assert first.tree_head.root_hash == root_of(ENTRIES[:5])
     clock.now += 1000
     assert tree_head(service).encode() == first.encode()
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock) as again:
+    with running_service(provider, database_url, clock=clock) as again:
         assert tree_head(again).encode() == first.encode()
         verify_tree_head(provider, signing_key(again), "b.example", first)
 
@@ -178,13 +177,13 @@ def test_nothing_needs_to_be_shown(store: Store, service: Running, first: int, s
 
 
 def test_the_whole_log_can_be_read(
-    provider: CryptoProvider, store: Store, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, store: Store, database_url: str, clock: Clock
 ) -> None:
     entries = [bytes([number]) * 600 for number in range(10)]
     append(store, *entries)
     found: list[bytes] = []
     limits = Limits(body=2000)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         while len(found) < 10:
             answer = service.post("/v1/log-entries", EntriesRequest(start=len(found), count=2**32 - 1))
             more = EntriesResponse.decode(checked(answer)).entries

@@ -11,6 +11,7 @@ from tests.delivery.support import (
     Clock,
     Device,
     Running,
+    enveloped,
     refusal,
     running_service,
     submit,
@@ -24,7 +25,7 @@ def test_a_message_reaches_every_client_of_every_recipient(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     bob = Device.registered(provider, service, "bob@b.example")
-    bobs_phone = Device.registered(provider, service, "bob@b.example", bob.key)
+    bobs_phone = Device.registered(provider, service, "bob@b.example", bob)
     carol = Device.registered(provider, service, "carol@b.example")
     assert submit(service, "bob@b.example", "carol@b.example", message_id=_ID) == [0, 0]
     for device in (bob, bobs_phone, carol):
@@ -83,7 +84,7 @@ def test_a_full_inbox(provider: CryptoProvider, database_url: str, clock: Clock)
     limits = Limits(inbox_messages=2)
     with running_service(provider, database_url, clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service, "bob@b.example")
-        phone = Device.registered(provider, service, "bob@b.example", bob.key)
+        phone = Device.registered(provider, service, "bob@b.example", bob)
         Device.registered(provider, service, "carol@b.example")
         assert submit(service, "bob@b.example") == [0]
         with phone.inbox() as inbox:
@@ -112,20 +113,24 @@ def test_a_full_inbox(provider: CryptoProvider, database_url: str, clock: Clock)
     [
         ({"message_id": bytes(15)}, "SubmitRequest", "message_id"),
         ({"recipients": ()}, "SubmitRequest", "recipients"),
-        ({"message": b""}, "MLSMessage", "wire_format"),
-        ({"message": b"\x00\x01\x00"}, "MLSMessage", "wire_format"),
-        ({"message": b"\x00\x02\x00\x01"}, "MLSMessage", "version"),
+        ({"message": b""}, "Envelope", "message"),
+        ({"message": enveloped(MESSAGE)[:-1]}, "Envelope", "receipt"),
+        ({"message": enveloped(b"")}, "MLSMessage", "wire_format"),
+        ({"message": enveloped(b"\x00\x01\x00")}, "MLSMessage", "wire_format"),
+        ({"message": enveloped(b"\x00\x02\x00\x01")}, "MLSMessage", "version"),
     ],
 )
 def test_malformed_submissions(service: Running, change: dict[str, bytes], struct: str, field: str) -> None:
-    good = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",), message=MESSAGE)
+    good = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",), message=enveloped(MESSAGE))
     response = service.post("/v1/messages", replace(good, **change))
     assert refusal(response) == (400, "malformed")
     assert (response.json()["struct"], response.json()["field"]) == (struct, field)
 
 
 def test_too_many_recipients(service: Running) -> None:
-    request = binding.SubmitRequest(message_id=_ID, recipients=(b"bob@b.example",) * 257, message=MESSAGE)
+    request = binding.SubmitRequest(
+        message_id=_ID, recipients=(b"bob@b.example",) * 257, message=enveloped(MESSAGE)
+    )
     response = service.post("/v1/messages", request)
     assert refusal(response) == (400, "too-many-recipients")
     assert response.json()["limit"] == 256

@@ -25,6 +25,7 @@ from tests.delivery.support import (
     Inbox,
     Process,
     checked,
+    enveloped,
     fetch,
     open_inbox,
     refusal,
@@ -154,7 +155,9 @@ def test_the_log_says_nothing_of_people(provider: CryptoProvider, tmp_path: Path
         bob.publish(bob.key_set(_now()))
         for _ in range(8):
             request = binding.SubmitRequest(
-                message_id=b"id-of-a-message!", recipients=(bob.identity,), message=MESSAGE + secret
+                message_id=b"id-of-a-message!",
+                recipients=(bob.identity,),
+                message=enveloped(MESSAGE + secret),
             )
             checked(process.request("POST", "/v1/messages", request, _headers(source)))
             process.request("POST", "/v1/bundles", bob.identity, _headers(source))
@@ -167,7 +170,7 @@ def test_the_log_says_nothing_of_people(provider: CryptoProvider, tmp_path: Path
         # And a failure, with the message in its hands.
         _drop_table(tmp_path / "delivery.sqlite3", "messages")
         request = binding.SubmitRequest(
-            message_id=b"another-message!", recipients=(bob.identity,), message=MESSAGE + secret
+            message_id=b"another-message!", recipients=(bob.identity,), message=enveloped(MESSAGE + secret)
         )
         assert refusal(process.request("POST", "/v1/messages", request, _headers(source)))[0] == 500
         assert process.end() == 0
@@ -273,7 +276,7 @@ def test_the_end_lets_requests_finish_and_closes_inboxes(
     process = operated.process
     bob = Device.registered(provider, process)
     request = binding.SubmitRequest(
-        message_id=bytes(16), recipients=(bob.identity,), message=MESSAGE
+        message_id=bytes(16), recipients=(bob.identity,), message=enveloped(MESSAGE)
     ).encode()
     url = httpx.URL(process.url)
     assert url.port is not None

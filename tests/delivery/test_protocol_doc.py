@@ -126,6 +126,7 @@ def bob(provider: CryptoProvider, tmp_path: Path) -> Iterator[Device]:
     clock = Clock(example.NOW)
     with running_service(provider, tmp_path / "b.sqlite3", clock=clock) as service:
         device = Device(provider, service, example.BOB, example.identity_key(), example.CLIENT_ID)
+        device.claim()
         device.open_session()
         yield device
 

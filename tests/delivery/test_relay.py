@@ -26,12 +26,28 @@ from mls_federation.federation.binding import (
     SubmitRequest,
     SubmitResponse,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.relay import RelayRequest, RelayResponse
 from tests.delivery.peer import Answer, Peer, encoded, running_peer
-from tests.delivery.support import MESSAGE, Clock, Device, Running, checked, refusal, running_service, submit
+from tests.delivery.support import (
+    MESSAGE,
+    Clock,
+    Device,
+    Running,
+    checked,
+    enveloped,
+    refusal,
+    running_service,
+    submit,
+)
 
 _PATIENCE = 30
 _ids = itertools.count(1)
+
+
+def contents(request: RelayRequest) -> list[bytes]:
+    """What is in the envelopes that are relayed."""
+    return [Envelope.decode(message.message).message for message in request.messages]
 
 
 @dataclass
@@ -78,7 +94,7 @@ class Neighbours:
         """So many messages that a.example is asked to take next, in however many requests."""
         messages: list[bytes] = []
         while len(messages) < count:
-            messages += [message.message for message in self.next_request().messages]
+            messages += contents(self.next_request())
         return messages
 
 
@@ -130,7 +146,7 @@ def outgoing(*recipients: str, message: bytes = MESSAGE, message_id: bytes = b""
     return SubmitRequest(
         message_id=message_id or next(_ids).to_bytes(16, "big"),
         recipients=tuple(recipient.encode() for recipient in recipients),
-        message=message,
+        message=enveloped(message),
     )
 
 
@@ -158,7 +174,7 @@ def test_a_message_for_several_domains(both: Neighbours) -> None:
     assert hand_over(both, *recipients) == [0, 3, 1, 1, 3]
     (relayed,) = both.next_request().messages
     assert relayed.recipients == (b"alice@a.example", b"anna@a.example")
-    assert relayed.message == MESSAGE
+    assert relayed.message == enveloped(MESSAGE)
     with both.bob.inbox() as inbox:
         inbox.ready()
         assert inbox.delivery().message == MESSAGE
@@ -191,7 +207,7 @@ def test_a_queue_has_an_end(setting: Setting) -> None:
 
 
 def test_a_queue_is_bounded_in_octets(setting: Setting) -> None:
-    with setting(Limits(relay_octets=3 * len(MESSAGE))) as both:
+    with setting(Limits(relay_octets=3 * len(enveloped(MESSAGE)))) as both:
         both.a.answer = lambda _path, _body: (503, "text/plain", b"")
         assert hand_over(both, "one@a.example", "two@a.example") == [3, 3]
         assert hand_over(both, "one@a.example", message=2 * MESSAGE) == [3]
@@ -209,7 +225,7 @@ def test_messages_go_in_order_and_many_in_a_request(both: Neighbours, clock: Clo
     both.a.answer = both.take
     clock.now += 10
     request = both.next_request()
-    assert [message.message for message in request.messages] == messages
+    assert contents(request) == messages
 
 
 def test_a_domain_that_speaks_is_tried_at_once(both: Neighbours) -> None:
@@ -232,7 +248,7 @@ def test_a_full_inbox_holds_up_only_its_owner(both: Neighbours, clock: Clock) ->
     assert relayed.recipients == (b"full@a.example", b"alice@a.example")
     hand_over(both, "full@a.example", "alice@a.example", message=second)
     (relayed,) = both.next_request().messages
-    assert (relayed.recipients, relayed.message) == ((b"alice@a.example",), second)
+    assert (relayed.recipients, relayed.message) == ((b"alice@a.example",), enveloped(second))
     del both.statuses["full@a.example"]
     clock.now += 10
     assert both.next_messages(2) == [first, second]

@@ -9,11 +9,12 @@ from mls_delivery.service import Limits
 from mls_federation.codec import replace
 from mls_federation.crypto import CryptoProvider, SignatureScheme, generate_signature_key
 from mls_federation.federation import binding, seed
-from tests.delivery.support import Clock, Device, Running, everything_kept, refusal, running_service
+from mls_federation.federation.devices import claim_event
+from tests.delivery.support import Clock, Device, Running, checked, everything_kept, refusal, running_service
 
 
 def test_a_session(provider: CryptoProvider, service: Running, clock: Clock) -> None:
-    device = Device.new(provider, service)
+    device = Device.claiming(provider, service)
     opened = device.open_session()
     assert len(opened.token_secret) == 32
     assert opened.expires == clock.now + Limits().session_seconds
@@ -59,27 +60,31 @@ def test_only_the_hash_of_a_token_is_kept(
     assert device.token_secret not in kept
 
 
-def test_the_first_key_of_an_identity_owns_it(provider: CryptoProvider, service: Running) -> None:
+def test_nobody_has_a_session_for_an_identity_that_nobody_has(
+    provider: CryptoProvider, service: Running
+) -> None:
+    device = Device.new(provider, service)
+    assert refusal(service.post("/v1/sessions", device.session_request())) == (404, "unknown-identity")
+
+
+def test_only_devices_have_sessions(provider: CryptoProvider, service: Running) -> None:
     owner = Device.registered(provider, service, "bob@b.example")
     other = Device.new(provider, service, "bob@b.example")
-    assert refusal(service.post("/v1/sessions", other.session_request())) == (403, "identity-claimed")
-    Device.registered(provider, service, "bob@b.example", owner.key)
+    assert refusal(service.post("/v1/sessions", other.session_request())) == (403, "not-a-device")
+    # A known client_id with another key, and a known key with another client_id, are no devices either.
+    for client_id, key in ((owner.client_id, other.key), (other.client_id, owner.key)):
+        mixed = Device(provider, service, owner.identity, key, client_id)
+        assert refusal(service.post("/v1/sessions", mixed.session_request())) == (403, "not-a-device")
+    owner.admit(other)
+    other.open_session()
+    owner.open_session()
 
 
 def test_one_key_may_have_several_identities(provider: CryptoProvider, service: Running) -> None:
     device = Device.registered(provider, service, "bob@b.example")
-    Device.registered(provider, service, "bob.work@b.example", device.key)
-
-
-def test_an_identity_has_a_limited_number_of_clients(
-    provider: CryptoProvider, database_url: str, clock: Clock
-) -> None:
-    with running_service(provider, database_url, clock=clock, limits=Limits(clients=2)) as service:
-        first = Device.registered(provider, service)
-        Device.registered(provider, service, key=first.key)
-        third = Device.new(provider, service, key=first.key)
-        assert refusal(service.post("/v1/sessions", third.session_request())) == (403, "too-many-clients")
-        first.open_session()
+    other = Device.new(provider, service, "bob.work@b.example", device.key)
+    other.claim()
+    other.open_session()
 
 
 @pytest.mark.parametrize(
@@ -102,14 +107,14 @@ def test_identities_that_cannot_have_a_session(
 
 
 def test_a_challenge_is_good_once(provider: CryptoProvider, service: Running) -> None:
-    device = Device.new(provider, service)
+    device = Device.claiming(provider, service)
     request = device.session_request()
     assert service.post("/v1/sessions", request).status_code == 200
     assert refusal(service.post("/v1/sessions", request)) == (403, "bad-challenge")
 
 
 def test_a_failed_attempt_does_not_use_up_a_challenge(provider: CryptoProvider, service: Running) -> None:
-    device = Device.new(provider, service)
+    device = Device.claiming(provider, service)
     request = device.session_request()
     broken = replace(request, signature=bytes(64))
     assert refusal(service.post("/v1/sessions", broken)) == (403, "bad-signature")
@@ -117,7 +122,7 @@ def test_a_failed_attempt_does_not_use_up_a_challenge(provider: CryptoProvider, 
 
 
 def test_a_challenge_expires(provider: CryptoProvider, service: Running, clock: Clock) -> None:
-    device = Device.new(provider, service)
+    device = Device.claiming(provider, service)
     in_time, too_late = device.session_request(), device.session_request()
     clock.now += 59
     assert service.post("/v1/sessions", in_time).status_code == 200
@@ -194,6 +199,7 @@ def test_an_identity_key_may_be_of_any_scheme(provider: CryptoProvider, service:
             public_key=key.public_key,
         ),
     )
+    checked(device.send(claim_event(provider, device.client_id, credential, key)))
     fields = {"identity": device.identity, "client_id": device.client_id, "challenge": device.challenge()}
     signed = binding.session_sign_content(domain="b.example", credential=credential, **fields)
     signature = provider.sign(SignatureScheme.ecdsa_secp256r1_sha256, key.private_key, signed)

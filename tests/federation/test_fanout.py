@@ -111,7 +111,7 @@ async def test_messages_come_in_order(services: dict[str, Service]) -> None:
 async def test_in_server_fanout_nobody_needs_another_address(services: dict[str, Service]) -> None:
     async with people(services, {"a.example": Fanout.server, "b.example": Fanout.client}) as them:
         alice, bob = them.values()
-        (bundle,) = await alice.client.fetch_key_bundles(bob.identity)
+        (bundle,) = (await alice.client.fetch_key_bundles(bob.identity)).bundles
         assert bundle.identity == bob.identity
         await alice.client.set_fanout(Fanout.client)
         with pytest.raises(StateError) as caught:

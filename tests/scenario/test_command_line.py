@@ -151,7 +151,7 @@ async def test_an_output_that_nobody_reads_any_more_ends_the_command(addresses: 
 async def test_fetch_shows_every_field(addresses: Addresses) -> None:
     async with person(unique("bob", "b.example"), addresses.by_domain) as bob:
         code, output, errors = await run("fetch", bob.identity, *service_options(addresses, "b.example"))
-        [own] = await bob.client.fetch_key_bundles(bob.identity)
+        [own] = (await bob.client.fetch_key_bundles(bob.identity)).bundles
     assert (code, errors) == (0, "")
 
     values: dict[str, list[str]] = {}
@@ -235,7 +235,7 @@ async def test_a_name_that_somebody_has(addresses: Addresses) -> None:
     async with person(unique("bob", "b.example"), addresses.by_domain) as bob:
         code, _, errors = await run("chat", bob.identity, *service_options(addresses))
     assert code == 1
-    assert errors.startswith("identity-claimed: Somebody else has this identity already.")
+    assert errors.startswith(f"not-admitted: {bob.identity} belongs to other devices.")
 
 
 @pytest.mark.parametrize(

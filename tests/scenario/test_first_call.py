@@ -32,7 +32,7 @@ async def test_the_whole_first_call(addresses: Addresses) -> None:
         person(unique("bob", "b.example"), services) as bob,
         person(unique("carol", "c.example"), services) as carol,
     ):
-        [bundle] = await alice.client.fetch_key_bundles(bob.identity)
+        [bundle] = (await alice.client.fetch_key_bundles(bob.identity)).bundles
         assert bob.identity == bundle.identity
         assert bob.client.account.identity_key.public_key == bundle.identity_key
         assert bob.client.account.client_id == bundle.client_id

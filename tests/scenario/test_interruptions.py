@@ -22,7 +22,7 @@ from mls_federation.client import (
 )
 from mls_federation.client.state import ClientState
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.errors import StateError, StorageError, TransportError
+from mls_federation.errors import StateError, StorageError, TransportError, VerificationError
 from mls_federation.io import HttpTransport
 from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
@@ -303,7 +303,10 @@ async def test_a_session_that_has_ended_is_opened_anew(services: dict[str, Servi
 
 
 async def test_a_service_that_has_lost_its_database(services: dict[str, Service]) -> None:
-    """It counts from the beginning again. The client claims its name again, publishes keys, and the group goes on."""
+    """It counts from the beginning again, and the client claims its name again, and the group goes on.
+
+    But it has a new signing key and an empty log, as somebody would have who took its place: that is noticed.
+    """
     addresses = addresses_of(services)
     async with (
         person(unique("alice", "a.example"), addresses) as alice,
@@ -318,7 +321,11 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.told(ConnectionChanged, state="connected")
         await alice.client.send(group_id, b"hello")
         await bob.told(MessageReceived, data=b"hello")
+        with pytest.raises(VerificationError) as caught:
+            await bob.client.register()
+        assert caught.value.code == "bad-tree-head"
+        await bob.client.set_delivery_service("b.example", addresses["b.example"])
         await bob.client.register()
         assert [bob.identity] == [
-            bundle.identity for bundle in await alice.client.fetch_key_bundles(bob.identity)
+            bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]

@@ -1,6 +1,7 @@
 """What the service keeps, and how: a `Store` that runs plain functions in transactions, and topics made of such functions.
 
     accounts    identities, their clients, sessions, the service's signing key
+    devices     the events that say which clients an identity has
     key_sets    published keys, each handed out once
     messages    inboxes
     peers       other domains: pinned keys, nonces, whose turn it is to speak to them
@@ -13,7 +14,7 @@ functions whose first argument is a SQLAlchemy `Connection`. It owns the datacla
 listed below, so that its tables are known before a store is opened. Nothing else than a topic knows its tables; a
 topic that needs another's refers to it as `accounts.clients`, and topics never import each other in a ring.
 
-    await store.write(messages.submit, recipients, message_id, message, now, capacity)
+    await store.write(messages.submit, recipients, message_id, message, now, room)
     await store.read(key_sets.available, client.key, now)
 
 Each such call is one transaction: it happened entirely and is durable when it returns, or, if the function raised,
@@ -38,7 +39,7 @@ for several, but never too early, and never not at all.
 do differently is in `database.py` alone.
 """
 
-from . import accounts, groups, key_sets, log, messages, peers, relay
+from . import accounts, devices, groups, key_sets, log, messages, peers, relay
 from .announcements import announce
 from .database import StoreError
 from .store import Store, open_store
@@ -48,6 +49,7 @@ __all__ = [
     "StoreError",
     "accounts",
     "announce",
+    "devices",
     "groups",
     "key_sets",
     "log",

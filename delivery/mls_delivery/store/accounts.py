@@ -16,11 +16,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
-    func,
     insert,
     select,
 )
 
+from ..refusals import Refused
 from .database import StoreError
 from .schema import Key, metadata
 
@@ -37,23 +37,26 @@ identities = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("identity", LargeBinary, nullable=False, unique=True),
-    Column("credential", LargeBinary, nullable=False),
     Column("claimed_at", BigInteger, nullable=False),
 )
 
+# Those that are active: what belongs to a client goes with it. The key of one that is gone is never another's, because somebody
+# may still hold it: SQLite would give the highest one again.
 clients = Table(
     "clients",
     metadata,
     Column("id", Key, primary_key=True),
     Column("identity", ForeignKey(identities.c.id), nullable=False),
     Column("client_id", LargeBinary, nullable=False),
+    Column("credential", LargeBinary, nullable=False),
     UniqueConstraint("identity", "client_id"),
+    sqlite_autoincrement=True,
 )
 
 sessions = Table(
     "sessions",
     metadata,
-    Column("client", ForeignKey(clients.c.id), primary_key=True),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), primary_key=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("expires", BigInteger, nullable=False),
 )
@@ -67,7 +70,7 @@ class Client:
         key: its key in the store.
         identity: whose client it is.
         client_id: its own choice, 16 octets.
-        credential: the encoded credential that claimed the identity.
+        credential: its encoded identity credential.
     """
 
     key: int
@@ -80,8 +83,8 @@ class SessionOutcome(Enum):
     """What became of a request for a session."""
 
     opened = "opened"
-    claimed_by_another = "claimed by another"
-    too_many_clients = "too many clients"
+    unknown_identity = "unknown identity"
+    not_a_device = "not a device"
 
 
 def signing_key(connection: Connection, domain: str, fresh: bytes) -> bytes:
@@ -109,15 +112,18 @@ def open_session(
     token_hash: bytes,
     now: int,
     expires: int,
-    max_clients: int,
 ) -> SessionOutcome:
-    """Claim the identity if nobody has, add the client if it is new, and replace its session."""
-    owner = _claim(connection, identity, credential, now)
+    """Open a session for a client that is active, in place of the one that it has."""
+    owner = identity_key(connection, identity)
     if owner is None:
-        return SessionOutcome.claimed_by_another
-    client = _add_client(connection, owner, client_id, max_clients)
+        return SessionOutcome.unknown_identity
+    client = connection.scalar(
+        select(clients.c.id).where(
+            clients.c.identity == owner, clients.c.client_id == client_id, clients.c.credential == credential
+        )
+    )
     if client is None:
-        return SessionOutcome.too_many_clients
+        return SessionOutcome.not_a_device
     connection.execute(delete(sessions).where((sessions.c.client == client) | (sessions.c.expires <= now)))
     connection.execute(insert(sessions).values(client=client, token_hash=token_hash, expires=expires))
     return SessionOutcome.opened
@@ -126,36 +132,54 @@ def open_session(
 def client_of(connection: Connection, token_hash: bytes, now: int) -> Client | None:
     """Whose session a token is; None if it is nobody's or has ended."""
     row = connection.execute(
-        select(clients.c.id, identities.c.identity, clients.c.client_id, identities.c.credential)
+        select(clients.c.id, identities.c.identity, clients.c.client_id, clients.c.credential)
         .select_from(sessions.join(clients).join(identities))
         .where(sessions.c.token_hash == token_hash, sessions.c.expires > now)
     ).one_or_none()
     return None if row is None else Client(*row)
 
 
-def _claim(connection: Connection, identity: bytes, credential: bytes, now: int) -> int | None:
-    """The identity's key in the store, if it is this credential's or nobody's until now."""
-    row = connection.execute(
-        select(identities.c.id, identities.c.credential).where(identities.c.identity == identity)
-    ).one_or_none()
-    if row is None:
-        claim = insert(identities).values(identity=identity, credential=credential, claimed_at=now)
-        return _new_key(connection.execute(claim).inserted_primary_key)
-    return int(row.id) if row.credential == credential else None
+def check_active(connection: Connection, client: int) -> None:
+    """Return if a client is there still: it may have been revoked since its session was looked up.
+
+    Raises:
+        Refused: code `unauthorized`.
+    """
+    if not is_active(connection, client):
+        raise Refused("unauthorized", "This device was revoked.")
 
 
-def _add_client(connection: Connection, identity: int, client_id: bytes, max_clients: int) -> int | None:
-    """The client's key in the store; None if it is new and the identity has no room for it."""
-    key = connection.scalar(
-        select(clients.c.id).where(clients.c.identity == identity, clients.c.client_id == client_id)
-    )
-    if key is not None:
-        return int(key)
-    count = connection.scalar(select(func.count()).where(clients.c.identity == identity))
-    if count is not None and count >= max_clients:
-        return None
-    added = insert(clients).values(identity=identity, client_id=client_id)
-    return _new_key(connection.execute(added).inserted_primary_key)
+def is_active(connection: Connection, client: int) -> bool:
+    """Whether a client was not revoked."""
+    return connection.scalar(select(clients.c.id).where(clients.c.id == client)) is not None
+
+
+# -- for the topic `devices`, which says who may
+
+
+def identity_key(connection: Connection, identity: bytes) -> int | None:
+    """The key of an identity in the store; None if nobody has claimed it."""
+    key = connection.scalar(select(identities.c.id).where(identities.c.identity == identity))
+    return None if key is None else int(key)
+
+
+def add_identity(connection: Connection, identity: bytes, now: int) -> int:
+    """An identity that is claimed now; returns its key in the store."""
+    claim = insert(identities).values(identity=identity, claimed_at=now)
+    return _new_key(connection.execute(claim).inserted_primary_key)
+
+
+def add_client(connection: Connection, identity: int, client_id: bytes, credential: bytes) -> None:
+    """A client that is active from now on."""
+    connection.execute(insert(clients).values(identity=identity, client_id=client_id, credential=credential))
+
+
+def remove_client(connection: Connection, identity: int, client_id: bytes) -> int:
+    """Remove a client with all that it has; returns the key that it had in the store."""
+    its = (clients.c.identity == identity, clients.c.client_id == client_id)
+    key = connection.execute(select(clients.c.id).where(*its)).scalar_one()
+    connection.execute(delete(clients).where(*its))
+    return int(key)
 
 
 def _new_key(row: Any) -> int:

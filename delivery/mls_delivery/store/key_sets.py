@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from ..refusals import Refused
-from .accounts import clients, identities
+from .accounts import check_active, clients, identities
 from .announcements import announce
 from .schema import Key, metadata
 
@@ -35,7 +35,7 @@ key_sets = Table(
     "key_sets",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("user_init_key_id", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("suites", LargeBinary, nullable=False),
@@ -69,16 +69,21 @@ class NewKeySet:
 class TakenKeySet:
     """A key set that was handed out."""
 
-    client_id: bytes
     content: bytes
     last_resort: bool
 
 
 @dataclass(frozen=True)
-class TakenKeySets:
-    """One key set for each client that has a fitting one, and the suites of the others' that did not fit."""
+class Taken:
+    """What a client had.
 
-    key_sets: tuple[TakenKeySet, ...]
+    Attributes:
+        key_set: what was handed out of it, if one fitted.
+        passed_over: the packed suites of those that did not, if none did.
+    """
+
+    client_id: bytes
+    key_set: TakenKeySet | None
     passed_over: tuple[bytes, ...]
 
 
@@ -91,8 +96,9 @@ def publish(
     A last resort replaces the one before.
 
     Raises:
-        Refused: `key-set-conflict` or `too-many-key-sets`.
+        Refused: `unauthorized`, `key-set-conflict` or `too-many-key-sets`.
     """
+    check_active(connection, client)
     # A set that has expired cannot be published again (service.check_key_set), so there is no need to remember it.
     connection.execute(delete(key_sets).where(key_sets.c.client == client, key_sets.c.expires <= now))
     for key_set in new:
@@ -152,11 +158,22 @@ def available(connection: Connection, client: int, now: int) -> int:
 
 
 def take(
-    connection: Connection, identity: bytes, suits: Callable[[bytes], bool], now: int
-) -> TakenKeySets | None:
+    connection: Connection,
+    identity: bytes,
+    suits: Callable[[bytes], bool],
+    now: int,
+    *,
+    sparing: bool = False,
+) -> tuple[Taken, ...]:
     """Hand out, for each client of an identity, the oldest key set whose packed suites suit, else its last resort.
 
-    No two calls get the same key set, unless it is the last resort. None if the identity is unknown.
+    No two calls get the same key set, unless it is the last resort.
+
+    Args:
+        sparing: hand out last resorts alone.
+
+    Returns:
+        What each client had; nothing if the identity is unknown.
     """
     owners = connection.execute(
         select(clients.c.id, clients.c.client_id)
@@ -164,33 +181,31 @@ def take(
         .where(identities.c.identity == identity)
         .order_by(clients.c.id)
     ).all()
-    if not owners:
-        return None
-    taken: list[TakenKeySet] = []
-    passed_over: set[bytes] = set()
-    for owner in owners:
-        found = _take_one(connection, owner.id, suits, now, passed_over)
-        if found is not None:
-            taken.append(TakenKeySet(owner.client_id, *found))
-            announce(connection, TAKEN, str(owner.id))
-    return TakenKeySets(tuple(taken), tuple(sorted(passed_over)))
+    return tuple(_take(connection, owner.id, owner.client_id, suits, now, sparing) for owner in owners)
 
 
-def _take_one(
-    connection: Connection, client: int, suits: Callable[[bytes], bool], now: int, passed_over: set[bytes]
-) -> tuple[bytes, bool] | None:
+def _take(
+    connection: Connection,
+    client: int,
+    client_id: bytes,
+    suits: Callable[[bytes], bool],
+    now: int,
+    sparing: bool,
+) -> Taken:
     offers = connection.execute(
         select(key_sets.c.id, key_sets.c.suites, key_sets.c.last_resort)
         .where(key_sets.c.client == client, key_sets.c.content.is_not(None), key_sets.c.expires > now)
         .order_by(key_sets.c.last_resort, key_sets.c.id)
     ).all()
     for offer in offers:
-        if suits(offer.suites):
-            content: bytes = connection.execute(
-                select(key_sets.c.content).where(key_sets.c.id == offer.id)
-            ).scalar_one()
-            if not offer.last_resort:
-                connection.execute(update(key_sets).where(key_sets.c.id == offer.id).values(content=None))
-            return content, offer.last_resort
-        passed_over.add(offer.suites)
-    return None
+        if (sparing and not offer.last_resort) or not suits(offer.suites):
+            continue
+        content: bytes = connection.execute(
+            select(key_sets.c.content).where(key_sets.c.id == offer.id)
+        ).scalar_one()
+        if not offer.last_resort:
+            connection.execute(update(key_sets).where(key_sets.c.id == offer.id).values(content=None))
+        announce(connection, TAKEN, str(client))
+        return Taken(client_id, TakenKeySet(content, offer.last_resort), ())
+    passed_over = {offer.suites for offer in offers if not suits(offer.suites)}
+    return Taken(client_id, None, tuple(sorted(passed_over)))

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from mls_federation.federation.binding import Notice, RecipientStatus
 
-from .accounts import clients, identities
+from .accounts import check_active, clients, identities
 from .announcements import announce
 from .schema import Prepared, metadata
 
@@ -36,13 +36,16 @@ ARRIVED = "message-arrived"
 OPENED = "inbox-opened"
 """Channel: the client's inbox was opened anew, or is gone."""
 
-# A client without a row has an inbox that nothing has come into. `opening` is that of the latest connection.
+# A client without a row has an inbox that nothing has come into. What waits in it is counted, since sequences have gaps where a
+# message has expired. `opening` is that of the latest connection.
 inboxes = Table(
     "inboxes",
     metadata,
-    Column("client", ForeignKey(clients.c.id), primary_key=True),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), primary_key=True),
     Column("last_sequence", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
+    Column("waiting_messages", BigInteger, nullable=False, default=0),
+    Column("waiting_octets", BigInteger, nullable=False, default=0),
     Column("opening", LargeBinary),
 )
 
@@ -50,7 +53,7 @@ inboxes = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("message_id", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
@@ -62,7 +65,7 @@ messages = Table(
 received = Table(
     "received",
     metadata,
-    Column("client", ForeignKey(clients.c.id), nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("client", "fingerprint"),
@@ -82,6 +85,40 @@ class InboxState:
 
 
 @dataclass(frozen=True)
+class Room:
+    """What an inbox may hold.
+
+    Attributes:
+        messages: at most.
+        octets: of messages; one that is larger than that is still taken by an inbox that is empty.
+    """
+
+    messages: int
+    octets: int
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a message.
+
+    Attributes:
+        statuses: for each recipient, in their order.
+        inboxes: into how many it was put.
+    """
+
+    statuses: tuple[RecipientStatus, ...]
+    inboxes: int
+
+
+@dataclass(frozen=True)
+class Expired:
+    """A message that nobody had taken in time."""
+
+    message_id: bytes
+    identity: bytes
+
+
+@dataclass(frozen=True)
 class Message:
     """A message in an inbox; without a `message_id`, it is an encoded `Notice`."""
 
@@ -92,7 +129,13 @@ class Message:
 
 
 _INBOXES_OF = Prepared(
-    select(clients.c.id, inboxes.c.last_sequence, inboxes.c.acknowledged, received.c.received_at)
+    select(
+        clients.c.id,
+        inboxes.c.last_sequence,
+        inboxes.c.waiting_messages,
+        inboxes.c.waiting_octets,
+        received.c.received_at,
+    )
     .select_from(
         identities.join(clients)
         .outerjoin(inboxes)
@@ -106,8 +149,11 @@ _INBOXES_OF = Prepared(
 _PUT = Prepared(insert(messages).values({column: bindparam(column.name) for column in messages.c}))
 _COUNT = Prepared(
     text(
-        "INSERT INTO inboxes (client, last_sequence, acknowledged) VALUES (:client, :sequence, 0)"
-        " ON CONFLICT (client) DO UPDATE SET last_sequence = excluded.last_sequence"
+        "INSERT INTO inboxes (client, last_sequence, acknowledged, waiting_messages, waiting_octets)"
+        " VALUES (:client, :sequence, 0, 1, :octets)"
+        " ON CONFLICT (client) DO UPDATE SET last_sequence = excluded.last_sequence,"
+        " waiting_messages = inboxes.waiting_messages + 1,"
+        " waiting_octets = inboxes.waiting_octets + excluded.waiting_octets"
     )
 )
 _REMEMBER = Prepared(
@@ -124,12 +170,11 @@ def submit(
     message_id: bytes,
     message: bytes,
     now: int,
-    capacity: int,
-) -> list[RecipientStatus]:
+    room: Room,
+) -> Submitted:
     """Put a message into the inbox of every client of each recipient.
 
-    An inbox that ever had the same message under the same id does not get it again; one with `capacity`
-    messages gets none.
+    An inbox that has had the same message under the same id does not get it again; one that has no room for it does not get it.
     """
     fingerprint = hashlib.sha256(message_id + message).digest()
     statuses: dict[bytes, RecipientStatus] = {}
@@ -137,11 +182,10 @@ def submit(
     for recipient in dict.fromkeys(recipients):
         found = _INBOXES_OF.run(connection, identity=recipient, fingerprint=fingerprint).all()
         statuses[recipient] = RecipientStatus.accepted if found else RecipientStatus.unknown
-        for client, last_sequence, acknowledged, had_at in found:
+        for client, last_sequence, waiting, octets, had_at in found:
             if had_at is not None and had_at >= now - _MEMORY_SECONDS:
                 continue
-            # Sequences have no gaps and an acknowledgement deletes from the front: the difference is the number of messages.
-            if (last_sequence or 0) - (acknowledged or 0) >= capacity:
+            if waiting and (waiting >= room.messages or octets + len(message) > room.octets):
                 statuses[recipient] = RecipientStatus.inbox_full
                 continue
             rows.append(
@@ -152,23 +196,22 @@ def submit(
                     "received_at": now,
                     "message": message,
                     "fingerprint": fingerprint,
+                    "octets": len(message),
                 }
             )
             announce(connection, ARRIVED, str(client))
     if rows:
         for statement in (_PUT, _COUNT, _REMEMBER):
             statement.run_for_each(connection, rows)
-    return [statuses[recipient] for recipient in recipients]
+    return Submitted(tuple(statuses[recipient] for recipient in recipients), len(rows))
 
 
 def put_notice(connection: Connection, client: int, notice: Notice, now: int) -> None:
     """Put a notice into the inbox of a client, be it full or not: there are no more of them than it sent messages."""
     last_sequence = connection.scalar(select(inboxes.c.last_sequence).where(inboxes.c.client == client))
-    sequence = (last_sequence or 0) + 1
-    _PUT.run(
-        connection, client=client, sequence=sequence, message_id=b"", received_at=now, message=notice.encode()
-    )
-    _COUNT.run(connection, client=client, sequence=sequence)
+    sequence, octets = (last_sequence or 0) + 1, notice.encode()
+    _PUT.run(connection, client=client, sequence=sequence, message_id=b"", received_at=now, message=octets)
+    _COUNT.run(connection, client=client, sequence=sequence, octets=len(octets))
     announce(connection, ARRIVED, str(client))
 
 
@@ -177,7 +220,11 @@ def open_inbox(connection: Connection, client: int, opening: bytes, now: int) ->
 
     Args:
         opening: 16 random octets, by which `is_open` knows this opening.
+
+    Raises:
+        Refused: code `unauthorized`: the client is no more.
     """
+    check_active(connection, client)
     # Here, because it is seldom enough: nobody has to wait for it who submits.
     connection.execute(delete(received).where(received.c.received_at < now - _MEMORY_SECONDS))
     announce(connection, OPENED, str(client))
@@ -219,14 +266,57 @@ def read_inbox(connection: Connection, client: int, after: int, max_octets: int)
 
 def acknowledge(connection: Connection, client: int, cursor: int) -> None:
     """Forget the client's messages up to and with `cursor`."""
-    connection.execute(delete(messages).where(messages.c.client == client, messages.c.sequence <= cursor))
+    gone = connection.execute(
+        delete(messages)
+        .where(messages.c.client == client, messages.c.sequence <= cursor)
+        .returning(func.length(messages.c.message))
+    )
+    octets = gone.scalars().all()
     connection.execute(
         update(inboxes)
         .where(inboxes.c.client == client, inboxes.c.acknowledged < cursor)
-        .values(acknowledged=cursor)
+        .values(
+            acknowledged=cursor,
+            waiting_messages=inboxes.c.waiting_messages - len(octets),
+            waiting_octets=inboxes.c.waiting_octets - sum(octets),
+        )
     )
 
 
 def waiting(connection: Connection) -> int:
     """How many messages all inboxes have."""
-    return int(connection.scalar(select(func.count()).select_from(messages)) or 0)
+    return int(connection.scalar(select(func.sum(inboxes.c.waiting_messages))) or 0)
+
+
+def with_expired(connection: Connection, before: int, most: int) -> list[int]:
+    """Up to `most` clients whose inboxes begin with a message that came before a time."""
+    oldest = (
+        select(messages.c.received_at)
+        .where(messages.c.client == inboxes.c.client)
+        .order_by(messages.c.sequence)
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(inboxes.c.client).where(inboxes.c.waiting_messages > 0, oldest < before).limit(most)
+    return list(connection.scalars(query))
+
+
+def expire(connection: Connection, client: int, before: int) -> list[Expired]:
+    """Take what came before a time out of a client's inbox; returns it. The sequences of the others stay."""
+    identity = connection.scalar(
+        select(identities.c.identity).select_from(clients.join(identities)).where(clients.c.id == client)
+    )
+    gone = connection.execute(
+        delete(messages)
+        .where(messages.c.client == client, messages.c.received_at < before)
+        .returning(messages.c.message_id, func.length(messages.c.message))
+    ).all()
+    connection.execute(
+        update(inboxes)
+        .where(inboxes.c.client == client)
+        .values(
+            waiting_messages=inboxes.c.waiting_messages - len(gone),
+            waiting_octets=inboxes.c.waiting_octets - sum(octets for _, octets in gone),
+        )
+    )
+    return [Expired(message_id, identity or b"") for message_id, _ in gone]

@@ -37,6 +37,7 @@ from mls_federation.federation.relay import RelayedMessage
 from . import messages, peers
 from .accounts import clients
 from .announcements import announce
+from .messages import Room
 from .schema import Key, metadata
 
 # What clients of ours have handed over. `message` is empty when no row waits any more. A client may be gone before its messages.
@@ -113,13 +114,13 @@ class Bounds:
         rows: messages for one domain, each counted once for every recipient.
         octets: of messages for one domain, each counted once.
         seconds: for which a message may wait.
-        inbox_messages: as in `Limits`.
+        room: of an inbox of ours.
     """
 
     rows: int
     octets: int
     seconds: int
-    inbox_messages: int
+    room: Room
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _deliver_here(
     now: int,
     bounds: Bounds,
 ) -> RecipientStatus:
-    (status,) = messages.submit(connection, [recipient], message_id, message, now, bounds.inbox_messages)
+    (status,) = messages.submit(connection, [recipient], message_id, message, now, bounds.room).statuses
     if status is not RecipientStatus.unknown and _row(connection, known, recipient) is None:
         connection.execute(
             insert(relay_outbox).values(message=known, domain=domain, recipient=recipient, waits=False)
@@ -453,7 +454,7 @@ def receive(
     relayed: Sequence[RelayedMessage],
     notices: Iterable[Notice],
     now: int,
-    capacity: int,
+    room: Room,
 ) -> list[list[RecipientStatus]]:
     """Put what another domain has relayed into inboxes; returns a status for each recipient of each message."""
     # A later message must not overtake one that found an inbox full, should there be room a moment later.
@@ -465,8 +466,8 @@ def receive(
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, capacity
-                )
+                    connection, [recipient], message.message_id, message.message, now, room
+                ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)
             statuses.append(status)

@@ -183,7 +183,8 @@ class Bridge:
 
     async def fetch_key_bundles(self, *, client: int, identity: str) -> list[Shape]:
         return [
-            shapes.key_bundle(bundle) for bundle in await self._client(client).fetch_key_bundles(identity)
+            shapes.key_bundle(bundle)
+            for bundle in (await self._client(client).fetch_key_bundles(identity)).bundles
         ]
 
     async def create_group(

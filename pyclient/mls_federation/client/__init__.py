@@ -2,6 +2,7 @@
 
 from .client import Client, new_client
 from .delivery_service import DeliveryService
+from .devices import DeviceDetails
 from .events import (
     BackgroundFailure,
     ConnectionChanged,
@@ -17,7 +18,7 @@ from .events import (
     RemovedFromGroup,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
-from .results import Delivery, GroupDetails, MemberDetails, Sent
+from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
 from .state import ClientState, Fanout
 
 __all__ = [
@@ -30,9 +31,11 @@ __all__ = [
     "Delivery",
     "DeliveryFailed",
     "DeliveryService",
+    "DeviceDetails",
     "EpochChanged",
     "Event",
     "Fanout",
+    "FetchedKeys",
     "GroupDetails",
     "GroupJoined",
     "LogFault",
@@ -47,5 +50,6 @@ __all__ = [
     "Sent",
     "Storage",
     "Transport",
+    "WithoutKeys",
     "new_client",
 ]

@@ -30,6 +30,7 @@ from .events import (
     MessageRefused,
     RemovedFromGroup,
 )
+from .log_state import after_telling, hear
 from .members import check_proposed, check_same_identities, names, unchanged, verified_members
 from .payload import show
 from .state import RETENTION, ClientState, GroupState, PastState
@@ -102,19 +103,23 @@ def _accept_group_message(
     if isinstance(received, CommitMessage):
         return _enter(provider, state, known, received, now)
     if isinstance(received, ApplicationMessage):
-        return _accept_data(state, known, received, now)
+        return _accept_data(provider, state, known, received, now)
     check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
 
-def _accept_data(state: ClientState, known: GroupState, received: ApplicationMessage, now: int) -> Accepted:
+def _accept_data(
+    provider: CryptoProvider, state: ClientState, known: GroupState, received: ApplicationMessage, now: int
+) -> Accepted:
     present = received.epoch == known.group.epoch
     who = (known.identities if present else known.past_identities[received.epoch])[received.sender]
     after, opened = show(replace(known, group=received.group), who.identity_key, received.data)
     after = forks.heard(after, _signature_key(known, received), received.epoch, now)
-    state = state.with_group(after)
     if opened is None:
-        return Accepted(state, ())
+        return Accepted(state.with_group(after), ())
+    domains = [member.domain for member in known.identities.values()]
+    logs, counted, faults = hear(provider, state.logs, domains, opened.heads)
+    after = replace(after, told=after_telling(after.told, counted))
     event = MessageReceived(
         group_id=known.group.group_id,
         sender=who.identity,
@@ -122,7 +127,7 @@ def _accept_data(state: ClientState, known: GroupState, received: ApplicationMes
         epoch=received.epoch,
         data=opened.data,
     )
-    return Accepted(state, (event,))
+    return Accepted(replace(state, logs=logs).with_group(after), (event, *faults))
 
 
 def _signature_key(known: GroupState, received: ApplicationMessage) -> bytes:
@@ -156,6 +161,10 @@ def _accept_rival(
     else:
         assert isinstance(received, CommitMessage)  # its content type says so
         successor = received.group.context.confirmed_transcript_hash
+    if successor == past.successor and isinstance(received, CommitMessage) and forks.has_gap(before, past):
+        identities = verified_members(provider, received.group, unchanged(base, received.removed))
+        after = forks.filled(before, received.group, identities, received.sender, now)
+        return _accept_held(provider, state.with_group(after), after.group.group_id, [], now)
     if successor >= past.successor:
         return Accepted(state, ())
     if isinstance(received, RemovedMessage):

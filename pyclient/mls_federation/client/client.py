@@ -12,19 +12,19 @@ from dataclasses import replace
 from ..crypto import CipherSuite
 from ..errors import UnsupportedError, UsageError
 from ..federation.binding import domain_of
-from ..federation.manifest import VerifiedBundle
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
-from . import session
+from . import devices, session
 from .account import Account, new_account, supported_suites
 from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
+from .devices import DeviceDetails
 from .events import Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
 from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
-from .results import Delivery, GroupDetails, Sent, details
+from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
 from .state import ClientState, Fanout, Outgoing
 
 
@@ -40,7 +40,7 @@ class Client:
     def __init__(self, state: ClientState, ports: Ports, on_event: Callable[[Event], None]) -> None:
         self._core = Core(state, ports, on_event)
         self._receiver = Receiver(self._core)
-        self._bundles: dict[str, tuple[VerifiedBundle, ...]] = {}
+        self._fetched: dict[str, FetchedKeys] = {}
 
     @property
     def account(self) -> Account:
@@ -108,27 +108,75 @@ class Client:
         domain = domain_of(identity)
         return self._core.service(domain)
 
-    async def register(self) -> None:
+    async def register(self, sign_in_token: str | None = None) -> None:
         """Claim our identity at our delivery service, or prove that it is ours, and publish keys.
 
+        Args:
+            sign_in_token: what the operator's sign-in has given us, if the service has one. Secret.
+
         Raises:
-            StateError: code `unknown-domain`.
-            ServiceError: code `identity-claimed`: somebody else has it.
+            StateError: code `unknown-domain`; `not-admitted`: the identity has other devices. If they are ours, one of them is
+                to admit this one (`device_request`, `admit_device`).
+            ServiceError: code `claim-refused`: the operator's sign-in does not give us this identity.
             TransportError: code `unreachable`.
         """
         self._core.end_session()
-        await self._core.session_token()
+        await devices.register(self._core, sign_in_token)
         await publish_key_sets(self._core, FIRST_KEY_SETS)
+
+    # -- our devices
+
+    def device_request(self) -> str:
+        """What another device of ours needs to admit this one: a text without secrets, to be shown or sent to it."""
+        return devices.own_request(self._core)
+
+    async def admit_device(self, request: str) -> bytes:
+        """Admit the device that a request is from, and return its client_id. It is to register after that.
+
+        Whoever is admitted can speak for our identity: be sure that the request comes from our own device.
+
+        Raises:
+            ValidationError: code `bad-device-request`, `wrong-identity`: it is no such request, or not for our identity.
+            VerificationError: code `bad-signature`.
+            StateError: code `not-a-device`: this device was revoked.
+            ServiceError: code `too-many-clients`, `revoked-device` among others.
+            TransportError: code `unreachable`.
+        """
+        return await devices.admit(self._core, request)
+
+    async def devices(self) -> tuple[DeviceDetails, ...]:
+        """All devices that our identity has or had.
+
+        Raises:
+            ServiceError, TransportError, ValidationError, VerificationError: they are not to be had, or not proven.
+        """
+        return await devices.list_devices(self._core)
+
+    async def revoke_device(self, client_id: bytes) -> tuple[bytes, ...]:
+        """Revoke a device of ours: it can speak for us no more, and gets no more messages. It may be this one.
+
+        Returns:
+            The groups of ours that it is still a member of, until somebody removes it: see `remove_device`.
+
+        Raises:
+            StateError: code `not-a-device`: there is no such device, or this one was revoked.
+            ServiceError: code `last-device` among others.
+            TransportError: code `unreachable`.
+        """
+        return await devices.revoke(self._core, client_id)
 
     async def fetch_key_bundles(
         self, identity: str, cipher_suites: Sequence[CipherSuite] | None = None
-    ) -> tuple[VerifiedBundle, ...]:
+    ) -> FetchedKeys:
         """Fetch the keys of all clients of an identity from its delivery service, and verify them.
 
         Each fetch uses up keys of theirs; `add` uses what was fetched last.
 
         Args:
             cipher_suites: those that would do, the best first; all that we support, if it is not given.
+
+        Returns:
+            What was there of each client; of those without keys, why.
 
         Raises:
             StateError: code `unknown-domain`.
@@ -143,12 +191,12 @@ class Client:
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
         ports = self._core.ports
-        bundles = await self._core.ask(
+        fetched = await self._core.ask(
             domain_of(identity),
             lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
-        self._bundles[identity] = bundles
-        return bundles
+        self._fetched[identity] = fetched
+        return fetched
 
     # -- groups
 
@@ -179,13 +227,15 @@ class Client:
         """
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
-        fetched = self._bundles.pop(identity, ())
-        if not fetched or any(bundle.chosen != suite for bundle in fetched):
+        if any(who.identity == identity for who in known.identities.values()):
+            await devices.check_missing(self._core, known, identity)
+        fetched = self._fetched.pop(identity, None)
+        if fetched is None or any(bundle.chosen != suite for bundle in fetched.bundles):
             fetched = await self.fetch_key_bundles(identity, [suite])
-            del self._bundles[identity]
+            del self._fetched[identity]
         return await self._command(
             lambda state: session.add_clients(
-                self._core.ports.provider, state, group_id, fetched, self._core.ports.now()
+                self._core.ports.provider, state, group_id, fetched.bundles, self._core.ports.now()
             ),
             group_id,
         )
@@ -199,6 +249,23 @@ class Client:
         return await self._command(
             lambda state: session.remove_identity(
                 self._core.ports.provider, state, group_id, identity, self._core.ports.now()
+            ),
+            group_id,
+        )
+
+    async def remove_device(self, group_id: bytes, identity: str, client_id: bytes) -> Sent:
+        """Remove one device of an identity, such as one that was revoked.
+
+        Raises:
+            StateError: code `no-such-group`, `unknown-domain`; `not-a-device`: the identity never had it; `not-a-member`,
+                `cannot-remove-self`.
+            ServiceError, TransportError, ValidationError, VerificationError: the identity's devices are not to be had, or not
+                proven.
+        """
+        identity_key = await devices.identity_key_of(self._core, identity, client_id)
+        return await self._command(
+            lambda state: session.remove_device(
+                self._core.ports.provider, state, group_id, identity, identity_key, self._core.ports.now()
             ),
             group_id,
         )

@@ -16,6 +16,8 @@ from ..federation.binding import (
     VERSION,
     WELL_KNOWN_PATH,
     Challenge,
+    CipherSuites,
+    KeyBundle,
     KeyResponse,
     KeySet,
     PublishRequest,
@@ -30,17 +32,20 @@ from ..federation.binding import (
     session_sign_content,
     to_base64url,
 )
-from ..federation.manifest import VerifiedBundle, verify_bundle
+from ..federation.devices import DeviceEvent
+from ..federation.log import HistoryRequest, IdentityHistory
+from ..federation.manifest import verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
 from .ports import Connection, Response, Transport
+from .results import FetchedKeys, WithoutKeys
 from .state import Outgoing
 
 S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "sessions", "key_sets", "bundles", "messages", "inbox")
+_ENDPOINTS = ("challenge", "devices", "history", "sessions", "key_sets", "bundles", "messages", "inbox")
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ class DeliveryService:
         path = self.description.endpoints.get(endpoint)
         if path is None:
             raise UnsupportedError(
-                f"the delivery service of {self.domain} has no end point {endpoint!r}", code="unsupported-endpoint"
+                f"the delivery service of {self.domain} has no end point {endpoint!r}",
+                code="unsupported-endpoint",
             )
         return self.url + path
 
@@ -173,10 +179,11 @@ def _described(response: Response, domain: str, url: str) -> ServiceDescription:
 async def open_session(
     transport: Transport, service: DeliveryService, provider: CryptoProvider, account: Account
 ) -> bytes:
-    """Prove that we hold our identity key; claims the identity if nobody has. Returns a token. Secret.
+    """Prove that we hold our identity key. Returns a token. Secret.
 
     Raises:
-        ServiceError: code `identity-claimed` among others.
+        ServiceError: code `unknown-identity`: nobody has claimed the identity; `not-a-device`: it is another's, or has not
+            admitted us yet, or has revoked us; and others.
         TransportError: code `unreachable`.
     """
     challenge = await _post(transport, service, "challenge", None, Challenge)
@@ -196,6 +203,34 @@ async def open_session(
         signature=provider.sign(account.scheme, account.identity_key.private_key, content),
     )
     return (await _post(transport, service, "sessions", request, SessionResponse)).token_secret
+
+
+async def add_device_event(
+    transport: Transport, service: DeliveryService, event: DeviceEvent, sign_in_token: str | None = None
+) -> IdentityHistory:
+    """Have an event put at the end of an identity's chain; doing so again changes nothing. Returns the chain.
+
+    Args:
+        sign_in_token: for a claim, what the operator's sign-in has given us. Secret.
+
+    Raises:
+        ServiceError: code `identity-claimed`, `claim-refused`, `stale-event`, `not-a-device` among others.
+        TransportError: code `unreachable`.
+    """
+    headers = {} if sign_in_token is None else {"Authorization": f"Bearer {sign_in_token}"}
+    response = await _send(transport, service, "POST", "devices", MEDIA_TYPE, event.encode(), headers)
+    return _decode(response, IdentityHistory)
+
+
+async def fetch_history(transport: Transport, service: DeliveryService, identity: str) -> IdentityHistory:
+    """All events of an identity, in order; nothing of it is verified.
+
+    Raises:
+        ServiceError: code `unknown-identity` among others.
+        TransportError: code `unreachable`.
+    """
+    request = HistoryRequest(identity=identity.encode("utf-8"))
+    return await _post(transport, service, "history", request, IdentityHistory)
 
 
 async def publish(
@@ -221,8 +256,8 @@ async def fetch_bundles(
     identity: str,
     wanted: Sequence[CipherSuite],
     now: int,
-) -> tuple[VerifiedBundle, ...]:
-    """The keys of all clients of an identity, each verified (`manifest.verify_bundle`).
+) -> FetchedKeys:
+    """The keys of all clients of an identity, each verified (`manifest.verify_bundle`), and the clients that have none.
 
     Raises:
         ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
@@ -236,10 +271,22 @@ async def fetch_bundles(
     response = await _send(
         transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
     )
-    bundles = _decode(response, KeyResponse).bundles
+    clients = _decode(response, KeyResponse).clients
+    if len({client.client_id for client in clients}) != len(clients):
+        raise ValidationError("the delivery service named a client twice", code="bad-answer")
+    bundles = []
+    without = []
+    for client in clients:
+        if not isinstance(client.result, KeyBundle):
+            offered = client.result.offered if isinstance(client.result, CipherSuites) else ()
+            without.append(WithoutKeys(client.client_id, offered))
+            continue
+        if client.result.client_id != client.client_id:
+            raise ValidationError("the delivery service named a client by two names", code="bad-answer")
+        bundles.append(verify_bundle(provider, identity, client.result, wanted=wanted, now=now))
     if not bundles:
         raise ValidationError("the delivery service answered without any keys", code="no-bundles")
-    return tuple(verify_bundle(provider, identity, bundle, wanted=wanted, now=now) for bundle in bundles)
+    return FetchedKeys(tuple(bundles), tuple(without))
 
 
 async def submit(

@@ -9,12 +9,12 @@ What we had done on the branch that lost is done again: commits as `Intent`s, ap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..federation.branches import parting
 from ..federation.identity import VerifiedIdentity
-from ..mls import Group
+from ..mls import Group, KeyPackage
 from ..mls.epoch import past_epoch
 from ..mls.tree_math import LeafIndex
 from .state import FORK_EPOCHS, GroupState, Intent, PastState
@@ -127,6 +127,59 @@ def restored(known: GroupState, past: PastState) -> GroupState:
         sent=tuple(data for data in known.sent if data.epoch <= epoch),
         again=known.again + tuple(data for data in known.sent if data.epoch > epoch),
         intents=(*known.intents, *undone),
+    )
+
+
+def joined(intents: Sequence[Intent]) -> Intent:
+    """What one commit is for that does what several were for, one after the other."""
+    added: dict[bytes, KeyPackage] = {}
+    removed: dict[bytes, None] = {}
+    for intent in intents:
+        for key in intent.removed:
+            added.pop(key, None)
+            removed[key] = None
+        for package in intent.added:
+            added[package.leaf_node.signature_key] = package
+    return Intent(tuple(added.values()), tuple(removed))
+
+
+def fulfilled(known: GroupState, intent: Intent) -> GroupState:
+    """Note what has been done without us, as long as it may be undone."""
+    if not known.line:
+        return known
+    last = known.line[-1]
+    intent = intent if last.intent is None else joined([last.intent, intent])
+    return replace(known, line=(*known.line[:-1], replace(last, intent=intent)))
+
+
+def has_gap(known: GroupState, past: PastState) -> bool:
+    """Whether we came past an epoch by a Welcome, without the commit that began it: its messages cannot be read yet."""
+    epoch = past.group.epoch + 1
+    read = {item.context.epoch for item in known.group.past_epochs}
+    return epoch < known.group.epoch and epoch not in read and epoch + 1 in known.history
+
+
+def filled(
+    known: GroupState,
+    group: Group,
+    identities: Mapping[LeafIndex, VerifiedIdentity],
+    committer: LeafIndex,
+    now: int,
+) -> GroupState:
+    """The group with an epoch that we came past, as the commit has it that began it."""
+    epoch = group.epoch
+    successor = known.history[epoch + 1]
+    line = leave(replace(known, group=group, identities=identities, line=()), successor, committer, now)
+    later = [past for past in known.line if past.group.epoch > epoch]
+    earlier = [past for past in known.line if past.group.epoch < epoch]
+    past_epochs = sorted(
+        [*known.group.past_epochs, past_epoch(group, now)], key=lambda past: past.context.epoch
+    )
+    return replace(
+        known,
+        group=replace(known.group, past_epochs=tuple(past_epochs)),
+        past_identities={**known.past_identities, epoch: identities},
+        line=(*earlier, *line, *later),
     )
 
 

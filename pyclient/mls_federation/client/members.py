@@ -55,6 +55,15 @@ def check_one_root_each(members: Iterable[VerifiedIdentity]) -> None:
             )
 
 
+def leaves_of(known: GroupState, identity: str, identity_key: bytes) -> list[LeafIndex]:
+    """The leaves of one device in a group."""
+    return [
+        leaf
+        for leaf, who in known.identities.items()
+        if (who.identity, who.identity_key) == (identity, identity_key)
+    ]
+
+
 def not_in_group(known: GroupState, bundles: Iterable[VerifiedBundle]) -> list[VerifiedBundle]:
     """The bundles of clients that have no leaf in a group."""
     present = {(who.identity, who.identity_key) for who in known.identities.values()}

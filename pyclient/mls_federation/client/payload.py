@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..crypto import CryptoProvider
 from ..errors import ValidationError
 from ..federation.envelope import ApplicationPayload
+from ..federation.log import SignedTreeHead
 from .state import GroupState
 
 PAYLOAD_ID_SIZE = 16
@@ -22,9 +24,13 @@ def new_payload_id(provider: CryptoProvider) -> bytes:
     return provider.random(PAYLOAD_ID_SIZE)
 
 
-def payload(payload_id: bytes, data: bytes) -> bytes:
-    """What is encrypted for `data`."""
-    return ApplicationPayload(payload_id=payload_id, data=data, heads=()).encode()
+def payload(payload_id: bytes, data: bytes, heads: Sequence[SignedTreeHead]) -> bytes:
+    """What is encrypted for `data`.
+
+    Args:
+        heads: to tell the members of.
+    """
+    return ApplicationPayload(payload_id=payload_id, data=data, heads=tuple(heads)).encode()
 
 
 def show(

@@ -9,6 +9,7 @@ from ..federation.binding import (
     CLOSE_BAD_CURSOR,
     CLOSE_BAD_TOKEN,
     CLOSE_REPLACED,
+    CLOSE_REVOKED,
     InboxAck,
     InboxDelivery,
     InboxFrame,
@@ -20,6 +21,7 @@ from ..federation.binding import (
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
+from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
 from .keys import KEY_SETS, publish_key_sets
 from .outbox import keep_trying, try_again
@@ -46,7 +48,8 @@ class Receiver:
         """Receive until `close`, connecting again whenever the connection breaks.
 
         Raises:
-            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on.
+            StateError: code `replaced`: this client is connected from elsewhere, and that one goes on; `device-revoked`,
+                `not-admitted`: this is no device of our identity, or no more.
         """
         try:
             await self._core.ports.gather(self._run(), keep_trying(self._core))
@@ -82,7 +85,7 @@ class Receiver:
     async def _receive_all(self) -> bool:
         """One connection, from hello to its end. Returns whether it came to stand."""
         core = self._core
-        token = await core.session_token()
+        token = await session_token(core)
         inbox = self._inbox = await open_inbox(core.ports.transport, core.own_service)
         ready = False
         try:
@@ -113,6 +116,13 @@ class Receiver:
         elif end.code == CLOSE_REPLACED:
             self._closed = True
             raise StateError("this client is connected from elsewhere", code="replaced") from None
+        elif end.code == CLOSE_REVOKED:
+            self._closed = True
+            core.end_session()
+            raise StateError(
+                f"another device of {core.state.account.identity} has revoked this one; begin anew as a new device",
+                code="device-revoked",
+            ) from None
         elif not was_ready and not self._closed:
             raise TransportError(f"the delivery service closed our inbox at once ({end})") from None
 

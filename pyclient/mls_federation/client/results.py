@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..crypto import CipherSuite
+from ..federation.manifest import VerifiedBundle
 from ..federation.safety_number import safety_number
 from .state import GroupState
 
@@ -40,6 +41,32 @@ class GroupDetails:
     cipher_suite: CipherSuite
     safety_number: str
     members: tuple[MemberDetails, ...]
+
+
+@dataclass(frozen=True)
+class WithoutKeys:
+    """A client that cannot be added now.
+
+    Attributes:
+        client_id: which client of its identity.
+        offered: the suites for which it has keys; empty if it has none at all, and will have some when it is online.
+    """
+
+    client_id: bytes
+    offered: tuple[CipherSuite, ...]
+
+
+@dataclass(frozen=True)
+class FetchedKeys:
+    """What an identity's delivery service had of it.
+
+    Attributes:
+        bundles: the keys of clients, at least one.
+        without: the other clients.
+    """
+
+    bundles: tuple[VerifiedBundle, ...]
+    without: tuple[WithoutKeys, ...] = ()
 
 
 @dataclass(frozen=True)

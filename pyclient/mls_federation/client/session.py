@@ -32,7 +32,8 @@ from ..mls.tree_math import LeafIndex
 from . import forks
 from .account import new_key_package
 from .agreeing import renewal, support
-from .members import not_in_group, unchanged, verified_members
+from .log_state import after_telling, heads_to_tell
+from .members import leaves_of, not_in_group, unchanged, verified_members
 from .payload import new_payload_id, payload
 from .state import RETENTION, ClientState, GroupState, Intent, Outgoing, SentData
 
@@ -98,8 +99,9 @@ def _send_payload(
     provider: CryptoProvider, state: ClientState, group_id: bytes, payload_id: bytes, data: bytes
 ) -> ClientState:
     known = state.group(group_id)
-    sent = send_application_data(known.group, payload(payload_id, data))
-    after = replace(known, group=sent.group)
+    heads = heads_to_tell(state.logs, known.told, (who.domain for who in known.identities.values()))
+    sent = send_application_data(known.group, payload(payload_id, data, heads))
+    after = replace(known, group=sent.group, told=after_telling(known.told, heads))
     if not known.ordered_by_service:
         after = replace(after, sent=(*known.sent, SentData(payload_id, data, known.group.epoch)))
     return put_out(provider, state.with_group(after), known.addresses, sent.message)
@@ -140,6 +142,32 @@ def remove_identity(
     leaves = [leaf for leaf, who in known.identities.items() if who.identity == identity]
     if not leaves:
         raise StateError(f"{identity} is not in this group", code="not-a-member")
+    return _remove(provider, state, known, leaves, now)
+
+
+def remove_device(
+    provider: CryptoProvider,
+    state: ClientState,
+    group_id: bytes,
+    identity: str,
+    identity_key: bytes,
+    now: int,
+) -> ClientState:
+    """Remove one device of an identity.
+
+    Raises:
+        StateError: code `not-a-member`: it is not here; `cannot-remove-self`: it is this one.
+    """
+    known = state.group(group_id)
+    leaves = leaves_of(known, identity, identity_key)
+    if not leaves:
+        raise StateError(f"this device of {identity} is not in this group", code="not-a-member")
+    return _remove(provider, state, known, leaves, now)
+
+
+def _remove(
+    provider: CryptoProvider, state: ClientState, known: GroupState, leaves: Sequence[LeafIndex], now: int
+) -> ClientState:
     if known.group.own_leaf in leaves:
         raise StateError(
             "nobody can commit their own removal; ask another member to remove you", code="cannot-remove-self"
@@ -177,34 +205,34 @@ def _commit_again(
     provider: CryptoProvider, state: ClientState, group_id: bytes, intents: Sequence[Intent], now: int
 ) -> ClientState:
     known = state.group(group_id)
-    useful = [intent for intent in intents if _proposals(provider, known, intent) or intent == Intent()]
-    if not useful:
-        return state
-    joined = Intent(
-        added=tuple(dict.fromkeys(package for intent in useful for package in intent.added)),
-        removed=tuple(dict.fromkeys(key for intent in useful for key in intent.removed)),
-    )
+    intent = forks.joined(intents)
+    if not _proposals(provider, known, intent) and Intent() not in intents:
+        # Others have done what ours were for; on another branch they may not have.
+        return state.with_group(forks.fulfilled(known, intent))
     try:
-        return _commit(provider, state, known, joined, now)
+        return _commit(provider, state, known, intent, now)
     except RemoteError:
         # Somebody's keys have expired meanwhile, or two of them do not go together: one after the other, and not all.
-        if len(useful) == 1:
+        if len(intents) == 1:
             return state
-        for intent in useful:
-            state = _commit_again(provider, state, group_id, [intent], now)
+        for each in intents:
+            state = _commit_again(provider, state, group_id, [each], now)
         return state
 
 
 def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> list[Proposal]:
     """What is left to be proposed for an intent, as the group is now."""
-    present = {(who.identity, who.identity_key) for who in known.identities.values()}
     keys = {
         node.signature_key: leaf for leaf, node in known.group.tree.members() if leaf != known.group.own_leaf
     }
-    proposals = [remove(keys[key]) for key in intent.removed if key in keys]
+    gone = [keys[key] for key in intent.removed if key in keys]
+    proposals = [remove(leaf) for leaf in gone]
+    present = {(who.identity, who.identity_key) for leaf, who in known.identities.items() if leaf not in gone}
     for package in intent.added:
         who = verify_leaf_identity(provider, known.group.cipher_suite, package.leaf_node)
         if (who.identity, who.identity_key) not in present:
+            # We may have added a client twice, by two sets of its keys, on two branches.
+            present.add((who.identity, who.identity_key))
             proposals.append(add(package))
     return proposals
 

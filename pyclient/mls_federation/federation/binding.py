@@ -35,6 +35,7 @@ TOKEN_SIZE = 32
 CLOSE_REPLACED = 4001
 CLOSE_MALFORMED = 4400
 CLOSE_BAD_TOKEN = 4401
+CLOSE_REVOKED = 4403
 CLOSE_BAD_CURSOR = 4409
 CLOSE_TRY_LATER = 4429
 
@@ -125,10 +126,35 @@ class KeyBundle(Struct):
     last_resort: Boolean
 
 
-class KeyResponse(Struct):
-    """One bundle for each client of the identity."""
+class KeyStatus(ClosedEnum8):
+    """Whether there are keys of a client, and why not."""
 
-    bundles: Vec[KeyBundle]
+    keys = 0
+    no_common_suite = 1
+    exhausted = 2
+
+
+class CipherSuites(Struct):
+    """The suites for which a client has keys: none of them was asked for."""
+
+    offered: Vec[CipherSuite]
+
+
+class ClientKeys(Struct):
+    """What there is of one client."""
+
+    client_id: opaque
+    status: KeyStatus
+    result: KeyBundle | CipherSuites | None = select(
+        "status",
+        {KeyStatus.keys: KeyBundle, KeyStatus.no_common_suite: CipherSuites, KeyStatus.exhausted: None},
+    )
+
+
+class KeyResponse(Struct):
+    """What there is of each client of the identity; of one at least, keys."""
+
+    clients: Vec[ClientKeys]
 
 
 # -- messages

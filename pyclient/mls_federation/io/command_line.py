@@ -136,12 +136,15 @@ async def _fetch(identity: str, services: Mapping[str, str]) -> None:
     provider = PycaProvider()
     async with HttpTransport() as transport:
         service = await find_service(transport, domain, services[domain])
-        bundles = await fetch_bundles(
+        fetched = await fetch_bundles(
             transport, service, provider, identity, supported_suites(provider), int(time.time())
         )
-    for bundle in bundles:
+    for bundle in fetched.bundles:
         for line in describe_bundle(bundle):
             _say(line)
+    for client in fetched.without:
+        offered = ", ".join(suite.name for suite in client.offered)
+        _say(f"client {client.client_id.hex()}: {f'keys for {offered} only' if offered else 'no keys left'}")
 
 
 def describe_bundle(bundle: VerifiedBundle) -> list[str]:

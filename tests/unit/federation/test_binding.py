@@ -81,6 +81,19 @@ _ENCODINGS: list[tuple[Struct, str]] = [
         + "0001  02 aabb  00",
     ),
     (
+        binding.KeyResponse(
+            clients=(
+                binding.ClientKeys(client_id=b"\x06", status=binding.KeyStatus.exhausted, result=None),
+                binding.ClientKeys(
+                    client_id=b"\x07",
+                    status=binding.KeyStatus.no_common_suite,
+                    result=binding.CipherSuites(offered=(CipherSuite(1), CipherSuite(3))),
+                ),
+            )
+        ),
+        "0b  01 06 02  01 07 01 04 0001 0003",
+    ),
+    (
         binding.SubmitRequest(
             message_id=b"\x0a" * 16, recipients=(b"a@b.example", b"c@b.example"), message=b"\x00\x01\x00\x02"
         ),
