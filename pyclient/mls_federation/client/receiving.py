@@ -15,13 +15,14 @@ from ..federation.binding import (
     InboxFrame,
     InboxHello,
     InboxKeyCount,
+    InboxReady,
 )
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged
-from .keys import KEY_SETS, publish_key_sets
+from .keys import KEY_SETS, publish_key_sets, renew_key_sets
 from .outbox import deliver
 from .ports import Connection, ConnectionEnded
 
@@ -120,11 +121,14 @@ class Receiver:
         if isinstance(frame.frame, InboxDelivery):
             await self._take_message(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
-        elif isinstance(frame.frame, InboxKeyCount):
-            try:
+            return
+        try:
+            if isinstance(frame.frame, InboxReady):
+                await renew_key_sets(core)
+            elif isinstance(frame.frame, InboxKeyCount):
                 await publish_key_sets(core, KEY_SETS - frame.frame.available)
-            except (TransportError, RemoteError) as error:
-                core.tell(BackgroundFailure(error))
+        except (TransportError, RemoteError) as error:
+            core.tell(BackgroundFailure(error))
 
     async def _take_message(self, delivery: InboxDelivery) -> None:
         core = self._core
