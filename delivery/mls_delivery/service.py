@@ -14,7 +14,6 @@ from mls_federation.federation.binding import (
     CipherSuites,
     ClientKeys,
     KeyBundle,
-    KeyResponse,
     KeySet,
     KeyStatus,
     PublishRequest,
@@ -24,6 +23,7 @@ from mls_federation.federation.binding import (
     split_identity,
 )
 from mls_federation.federation.envelope import Envelope
+from mls_federation.federation.log import IdentityHistory, KeyResponse
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
@@ -86,6 +86,8 @@ class Limits:
     """Requests that are answered with keys for one use, of one identity."""
     inbox_messages_per_minute: int = 6000
     """Messages for one identity."""
+    ordering_per_minute: int = 3000
+    """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000
@@ -246,10 +248,15 @@ def seed_response(identity: bytes, taken: Iterable[Taken]) -> GetUserInitKeyResp
 
 
 def key_response(
-    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: Iterable[Taken]
+    provider: CryptoProvider,
+    supported: Sequence[SeedCipherSuite],
+    taken: Iterable[Taken],
+    identity: bytes,
+    history: IdentityHistory,
 ) -> KeyResponse:
-    """The extended answer: what RFC 9420 needs besides, and what became of the other clients."""
-    return KeyResponse(clients=tuple(_client_keys(provider, identity, supported, one) for one in taken))
+    """The extended answer: what RFC 9420 needs besides, what became of the other clients, and who they are."""
+    clients = tuple(_client_keys(provider, identity, supported, one) for one in taken)
+    return KeyResponse(clients=clients, history=history)
 
 
 def _client_keys(
