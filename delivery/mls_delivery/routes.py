@@ -32,12 +32,11 @@ from mls_federation.federation.binding import (
 from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPONSE, GetUserInitKeyRequest
 
 from . import service as rules
+from .admission import limit
 from .bodies import check_media_type, media_type, read_body, read_struct
 from .context import ENDPOINTS, DeliveryService, service_of, token_hash
 from .device_routes import identity_history
-from .rates import Buckets
 from .refusals import Refused, malformed
-from .sources import source_of
 from .store import accounts, challenges, devices, key_sets, messages
 from .store.accounts import Client, SessionOutcome
 
@@ -178,15 +177,6 @@ async def submit_message(request: Request) -> Response:
             )
         )
     )
-
-
-def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
-    """Count a request.
-
-    Raises:
-        Refused: code `rate-limited`: its source has made too many.
-    """
-    buckets.spend(source_of(request, service.trusted_proxies), service.clock())
 
 
 async def client_of(request: Request, service: DeliveryService) -> Client:

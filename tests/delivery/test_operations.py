@@ -66,12 +66,12 @@ class Operated:
 
 
 @contextlib.contextmanager
-def _operated(folder: Path, log_format: str = "json") -> Iterator[Operated]:
+def _operated(folder: Path, log_format: str = "json", limits: str = "") -> Iterator[Operated]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = folder / "delivery.toml"
-    config.write_text(_CONFIG.format(port=port, format=log_format))
+    config.write_text(_CONFIG.format(port=port, format=log_format) + limits)
     with service_process(folder, "--config", str(config)) as process:
         yield Operated(process, f"http://127.0.0.1:{port}")
 
@@ -259,6 +259,21 @@ def test_what_orders_commits_has_limits_too(operated: Operated, path: str) -> No
     headers = {"Content-Type": binding.MEDIA_TYPE, "X-Forwarded-For": "203.0.113.1"}
     answers = [operated.process.request("POST", path, b"", headers).status_code for _ in range(6)]
     assert answers == [400] * 5 + [429]
+
+
+def test_requests_of_all_kinds_are_counted_together(provider: CryptoProvider, tmp_path: Path) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    with _operated(tmp_path, limits="requests_per_minute = 3\n") as operated:
+        process = operated.process
+        bob = Device.registered(provider, process)
+        with open_inbox(process, bob.token_secret, headers=headers) as inbox:
+            inbox.ready()
+        checked(process.request("POST", "/v1/challenge", b"", headers))
+        assert refusal(process.request("GET", "/v1/nothing", b"", headers)) == (404, "not-found")
+        assert refusal(process.request("GET", "/v1/nothing", b"", headers)) == (429, "rate-limited")
+        with websocket(process, headers=headers) as connection:
+            assert Inbox(connection).close_code() == binding.CLOSE_TRY_LATER
+        assert operated.metrics()["mls_delivery_refusals_total rate-limited"] == 1
 
 
 def test_a_source_may_have_so_many_connections(provider: CryptoProvider, operated: Operated) -> None:
