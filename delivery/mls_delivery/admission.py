@@ -9,6 +9,7 @@ from .context import DeliveryService
 from .problems import problem_response
 from .rates import Buckets
 from .refusals import Refused
+from .signed_requests import signer_of
 from .sources import source_of
 
 
@@ -41,4 +42,6 @@ def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
     Raises:
         Refused: code `rate-limited`: its source has made too many.
     """
-    buckets.spend(source_of(request, service.trusted_proxies), service.clock())
+    # A service that has signed asks for all its people, and is counted with requests of any kind alone.
+    if signer_of(request) is None:
+        buckets.spend(source_of(request, service.trusted_proxies), service.clock())

@@ -41,7 +41,7 @@ from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
-from .routes import client_of
+from .sessions import client_of
 from .store import groups
 
 

@@ -15,6 +15,7 @@ from mls_federation.client.account import KEY_LIFETIME, KEY_RENEWAL, KEYS_KEPT
 from mls_federation.client.keys import KEY_SETS, renew_key_sets
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.io import HttpTransport
+from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 from tests.delivery.support import Clock, Running, running_service
 from tests.support.services import Person, unique
@@ -37,7 +38,16 @@ def service(tmp_path: Path, clock: Clock) -> Iterator[Running]:
 async def _somebody(service: Running, clock: Clock, name: str) -> AsyncIterator[Person]:
     async with HttpTransport() as transport:
         somebody = Person(unique(name, service.domain))
-        ports = Ports(transport, MemoryStorage(), PycaProvider(), clock, asyncio.sleep, asyncio.Lock)
+        ports = Ports(
+            transport=transport,
+            storage=MemoryStorage(),
+            provider=PycaProvider(),
+            now=clock,
+            sleep=asyncio.sleep,
+            new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
+        )
         somebody._client = new_client(ports, somebody.identity, somebody.on_event)
         await somebody.client.set_delivery_service(service.domain, service.url)
         await somebody.client.register()
