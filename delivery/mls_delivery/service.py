@@ -86,6 +86,8 @@ class Limits:
     """Requests that are answered with keys for one use, of one identity."""
     inbox_messages_per_minute: int = 6000
     """Messages for one identity."""
+    ordering_per_minute: int = 3000
+    """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from mls_delivery.context import DeliveryService, delivery_service
 from mls_delivery.service import Limits
@@ -59,9 +59,9 @@ async def _put(service: DeliveryService, number: int, *recipients: bytes, octets
 
 async def _key(service: DeliveryService, number: int) -> int:
     """The key in the store of bob's client, 1, or carol's, 2."""
-    client = await service.store.read(accounts.client_of, bytes([number]) * 32, 0)
-    assert client is not None
-    return client.key
+    clients = accounts.clients.c
+    query = select(clients.id).where(clients.client_id == bytes([number]) * 16)
+    return await service.store.read(lambda connection: int(connection.execute(query).scalar_one()))
 
 
 async def _sequences(service: DeliveryService, number: int = 1) -> list[int]:
