@@ -25,6 +25,7 @@ from mls_federation.federation import (
     log,
     manifest,
     ordering,
+    relay,
     seed,
 )
 from mls_federation.mls.credentials import CredentialType, basic_credential
@@ -38,7 +39,7 @@ IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
 GROUP_ID = bytes(range(0xC0, 0xD0))
-SERVICE_PRIVATE_KEY = bytes(range(0x20, 0x40))
+SERVICE_PRIVATE_KEY = bytes(range(0xC0, 0xE0))
 NOW = 1_780_000_000
 LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 24 * 3600)
 SUITES = (
@@ -82,12 +83,18 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.RecipientStatus,
     binding.RecipientResult,
     binding.SubmitResponse,
+    relay.RelayedMessage,
+    relay.RelayRequest,
+    relay.RelayResponse,
+    binding.NoticeReason,
+    binding.Notice,
     binding.InboxHello,
     binding.InboxAck,
     binding.InboxFrameType,
     binding.InboxReady,
     binding.InboxDelivery,
     binding.InboxKeyCount,
+    binding.InboxNotice,
     binding.InboxFrame,
     log.TreeHead,
     log.SignedTreeHead,
@@ -190,6 +197,30 @@ def session_request() -> binding.SessionRequest:
     return binding.SessionRequest(credential=credential(), signature=signature, **fields)
 
 
+def agreement() -> group_agreement.GroupAgreement:
+    """What the members of a group have agreed on whose commits b.example orders."""
+    return group_agreement.GroupAgreement(
+        version=1,
+        ordering=group_agreement.OrderingRule.service,
+        domain=b"b.example",
+        signing_key=service_key(),
+        passed_over=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
+    )
+
+
+def receipt() -> ordering.OrderingReceipt:
+    """A receipt for a commit that nobody has made."""
+    tbs = ordering.OrderingReceiptTBS(
+        domain=b"b.example",
+        group_id=GROUP_ID,
+        epoch=8,
+        commit_hash=ordering.commit_hash(b"commit"),
+        confirmed_transcript_hash=hashlib.sha256(b"transcript").digest(),
+        accepted_at=NOW,
+    )
+    return ordering.sign_receipt(PycaProvider(), SERVICE_PRIVATE_KEY, tbs)
+
+
 def service_key() -> bytes:
     """The public key of b.example's delivery service."""
     return PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
@@ -198,7 +229,7 @@ def service_key() -> bytes:
 def log_entries() -> list[bytes]:
     """The log of b.example: Bob has claimed his identity, and then Carol hers."""
     provider = PycaProvider()
-    carols_key = bytes(range(0x40, 0x60))
+    carols_key = bytes(range(0x20, 0x40))
     carols = KeyPair(carols_key, provider.signature_public_key(SignatureScheme.ed25519, carols_key))
     carol = credentials.identity_credential("carol@b.example", SignatureScheme.ed25519, carols.public_key)
     return [
@@ -222,31 +253,6 @@ def history() -> log.IdentityHistory:
         event=devices.DeviceEvent.decode(bobs), index=0, inclusion_path=(leaf_hash(carols),)
     )
     return log.IdentityHistory(events=(event,), head=tree_head(2))
-
-
-def agreement() -> group_agreement.GroupAgreement:
-    """What the members of a group have agreed on whose commits b.example orders."""
-    public_key = PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
-    return group_agreement.GroupAgreement(
-        version=1,
-        ordering=group_agreement.OrderingRule.service,
-        domain=b"b.example",
-        signing_key=public_key,
-        passed_over=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
-    )
-
-
-def receipt() -> ordering.OrderingReceipt:
-    """A receipt for a commit that nobody has made."""
-    tbs = ordering.OrderingReceiptTBS(
-        domain=b"b.example",
-        group_id=GROUP_ID,
-        epoch=8,
-        commit_hash=ordering.commit_hash(b"commit"),
-        confirmed_transcript_hash=hashlib.sha256(b"transcript").digest(),
-        accepted_at=NOW,
-    )
-    return ordering.sign_receipt(PycaProvider(), SERVICE_PRIVATE_KEY, tbs)
 
 
 def values() -> dict[str, Struct]:
