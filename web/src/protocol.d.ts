@@ -45,8 +45,21 @@ export interface ClientState {
   client: number;
   identity: string;
   domain: string;
-  /** SHA-256 of the identity key, lower-case hexadecimal. */
+  /** Names this device among those of the identity. */
+  clientId: Uint8Array;
+  /** SHA-256 of this device's identity key, lower-case hexadecimal. */
   fingerprint: string;
+}
+
+/** A device that an identity has or had. */
+export interface Device {
+  clientId: Uint8Array;
+  /** SHA-256 of its identity key, lower-case hexadecimal. */
+  fingerprint: string;
+  /** Whether it is the client itself. */
+  self: boolean;
+  /** Whether it may speak for the identity; else it was revoked. */
+  active: boolean;
 }
 
 /** A cipher suite or signature scheme: its code point and its registered name. */
@@ -175,10 +188,20 @@ export interface VectorFailure {
 export interface Requests {
   setDeliveryService: { params: { domain: string; url: string }; result: DeliveryService };
   createClient: { params: { identity: string }; result: ClientState };
+  createDevice: { params: { identity: string }; result: ClientState };
+  register: { params: { client: number }; result: null };
+  deviceRequest: { params: { client: number }; result: string };
+  admitDevice: { params: { client: number; request: string }; result: Uint8Array };
+  devices: { params: { client: number }; result: Device[] };
+  revokeDevice: { params: { client: number; clientId: Uint8Array }; result: Uint8Array[] };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
   createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
   addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
   removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
+  removeDevice: {
+    params: { client: number; groupId: Uint8Array; identity: string; clientId: Uint8Array };
+    result: GroupChange;
+  };
   updateGroup: { params: { client: number; groupId: Uint8Array }; result: GroupChange };
   sendMessage: { params: { client: number; groupId: Uint8Array; data: Uint8Array }; result: SentMessage };
   flush: { params: { client: number }; result: Delivery[] };
