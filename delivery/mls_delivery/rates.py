@@ -76,6 +76,7 @@ class Rates:
 
     bundles_by_source: Buckets
     messages_by_source: Buckets
+    devices_by_source: Buckets
     sessions_by_source: Buckets
     key_sets_by_identity: Buckets
     messages_by_identity: Buckets
@@ -87,6 +88,7 @@ def rates(limits: Limits) -> Rates:
     return Rates(
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
+        devices_by_source=Buckets(limits.devices_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
         key_sets_by_identity=Buckets(limits.key_sets_per_minute),
         messages_by_identity=Buckets(limits.inbox_messages_per_minute),
