@@ -11,8 +11,8 @@
  * The client runs in a worker; every call is asynchronous, and whatever fails is an `MLSError`.
  *
  * @import {
- *   CryptoChoice, Delivery, DeliveryService, Device, EventMessage, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply,
- *   Requests, SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
+ *   CryptoChoice, Delivery, DeliveryService, Device, EventMessage, Fanout, Fault, GroupChange, GroupDetails, KeyBundle, Progress,
+ *   Reply, Requests, SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
  * } from "./protocol.js"
  */
 import { proxy, wrap } from "./vendor/comlink.js";
@@ -210,25 +210,28 @@ export class MLSFederation extends EventTarget {
   /**
    * Make a client: its keys are made, registered with the delivery service of its domain, and its inbox is opened.
    *
-   * @param {{ identity: string, signal?: AbortSignal }} options `identity`: an address, `name@domain`
+   * @param {{ identity: string, fanout?: Fanout, signal?: AbortSignal }} options `identity`: an address, `name@domain`;
+   *   `fanout`: who brings messages to other domains, by default the client itself
    * @returns {Promise<Client>}
-   * @throws {MLSError} `unknown-domain` without an earlier `setDeliveryService`; `not-admitted` if the identity has other
+   * @throws {MLSError} `bad-argument`, `unknown-domain` without an earlier `setDeliveryService`; `not-admitted` if the identity has other
    *   devices (see `createDevice`); `unreachable`
    */
-  async createClient({ identity, signal }) {
-    return this.#known(await this.#engine.call("createClient", { identity }, signal));
+  async createClient({ identity, fanout, signal }) {
+    const params = { identity, ...(fanout === undefined ? {} : { fanout }) };
+    return this.#known(await this.#engine.call("createClient", params, signal));
   }
 
   /**
    * Make a client that is to be one more device of an identity: another device admits it by its `deviceRequest()`, and then it
    * calls `register()`. Until then it has no keys that others could add it by, and receives nothing.
    *
-   * @param {{ identity: string, signal?: AbortSignal }} options `identity`: an address, `name@domain`
+   * @param {{ identity: string, fanout?: Fanout, signal?: AbortSignal }} options as for `createClient`
    * @returns {Promise<Client>}
-   * @throws {MLSError} `bad-identity`
+   * @throws {MLSError} `bad-identity`, `bad-argument`
    */
-  async createDevice({ identity, signal }) {
-    return this.#known(await this.#engine.call("createDevice", { identity }, signal));
+  async createDevice({ identity, fanout, signal }) {
+    const params = { identity, ...(fanout === undefined ? {} : { fanout }) };
+    return this.#known(await this.#engine.call("createDevice", params, signal));
   }
 
   /**
@@ -313,7 +316,8 @@ const receive = Symbol("receive");
  * One client (device) of an identity.
  *
  * Events, all `CustomEvent`s: `group` (detail: `{ group }`, joined by a Welcome), `message`, `epoch`, `removed` (as on
- * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `error` (detail: `MLSError`, about something
+ * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `undelivered` (detail: `{ messageId, identity,
+ * reason }`), `error` (detail: `MLSError`, about something
  * that arrived and was refused, or that it does by itself and failed; `details.groupId` and `details.group` where known).
  */
 export class Client extends EventTarget {
@@ -348,6 +352,24 @@ export class Client extends EventTarget {
   /** Names it among the devices of its identity; a copy. */
   get clientId() {
     return this.#state.clientId.slice();
+  }
+
+  /** Who brings its messages to other domains: `"client"` or `"server"`. */
+  get fanout() {
+    return this.#state.fanout;
+  }
+
+  /**
+   * Say who brings this client's messages to the delivery services of their recipients, from now on, and asks those for keys: the
+   * client itself, or its own service, which is then the only one that it talks to.
+   *
+   * @param {Fanout} fanout
+   * @returns {Promise<void>}
+   * @throws {MLSError} `bad-argument`
+   */
+  async setFanout(fanout) {
+    await this.#engine.call("setFanout", { client: this.#state.client, fanout });
+    this.#state.fanout = fanout;
   }
 
   /** The groups that it is in. */
@@ -426,7 +448,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Hand over what waits because a delivery service was not reached.
+   * Hand over now what waits, because a delivery service was not reached or had no room. The client tries again by itself.
    *
    * @returns {Promise<Delivery[]>} what became of it
    */
@@ -476,6 +498,11 @@ export class Client extends EventTarget {
       case "connection":
         this.#dispatch(this, "connection", { state: event.detail.state });
         break;
+      case "undelivered": {
+        const { messageId, identity, reason } = event.detail;
+        this.#dispatch(this, "undelivered", { messageId, identity, reason });
+        break;
+      }
       case "error": {
         const { fault, groupId } = event.detail;
         const group = groupId && this.#groups.get(hex(groupId));

@@ -19,6 +19,7 @@ from ..client import (
     BackgroundFailure,
     Client,
     ConnectionChanged,
+    DeliveryFailed,
     DeliveryService,
     EpochChanged,
     Event,
@@ -37,6 +38,7 @@ from ..errors import MLSError, StateError, UsageError
 from ..media import srtp_profile
 from ..storage import MemoryStorage
 from . import shapes
+from .concurrency import gather
 from .provider import choose_provider
 from .shapes import Shape, Uint64
 from .transport import BrowserTransport, abort_signal
@@ -87,6 +89,15 @@ class ConnectionEvent(TypedDict):
     state: str
 
 
+class UndeliveredEvent(TypedDict):
+    """A message that was on its way will not reach one of its recipients."""
+
+    client: int
+    message_id: bytes
+    identity: str
+    reason: str
+
+
 class _OfSomeGroup(TypedDict, total=False):
     group_id: bytes
 
@@ -104,6 +115,7 @@ EVENTS: dict[str, type] = {
     "epoch": EpochEvent,
     "removed": RemovedEvent,
     "connection": ConnectionEvent,
+    "undelivered": UndeliveredEvent,
     "error": ErrorEvent,
 }
 
@@ -136,24 +148,25 @@ class Bridge:
             running.client.use_services({domain: service})
         return {"domain": domain, "url": service.url, "versions": list(service.description.versions)}
 
-    async def create_client(self, *, identity: str) -> Shape:
-        number, client = self._new_client(identity)
+    async def create_client(self, *, identity: str, fanout: str | None = None) -> Shape:
+        number, client = await self._new_client(identity, fanout)
         await client.register()
         self._begin_to_receive(number, client)
-        return shapes.client_state(number, client.account)
+        return shapes.client_state(number, client)
 
-    async def create_device(self, *, identity: str) -> Shape:
-        number, client = self._new_client(identity)
+    async def create_device(self, *, identity: str, fanout: str | None = None) -> Shape:
+        number, client = await self._new_client(identity, fanout)
         self._clients[number] = _Running(client, None)
-        return shapes.client_state(number, client.account)
+        return shapes.client_state(number, client)
 
     async def register(self, *, client: int) -> None:
         holder = self._client(client)
         await holder.register()
-        if self._clients[client].receiving is None:
+        running = self._clients.get(client)
+        if running is not None and running.receiving is None:
             self._begin_to_receive(client, holder)
 
-    def _new_client(self, identity: str) -> tuple[int, Client]:
+    async def _new_client(self, identity: str, fanout: str | None) -> tuple[int, Client]:
         number = self._next_client
         self._next_client += 1
         ports = Ports(
@@ -163,9 +176,13 @@ class Bridge:
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         client = new_client(ports, identity, lambda event: self._on_event(number, event))
         client.use_services(self._services)
+        if fanout is not None:
+            await client.set_fanout(fanout)
         return number, client
 
     def _begin_to_receive(self, number: int, client: Client) -> None:
@@ -185,6 +202,9 @@ class Bridge:
 
     async def revoke_device(self, *, client: int, client_id: bytes) -> list[bytes]:
         return list(await self._client(client).revoke_device(client_id))
+
+    async def set_fanout(self, *, client: int, fanout: str) -> None:
+        await self._client(client).set_fanout(fanout)
 
     async def fetch_key_bundles(self, *, client: int, identity: str) -> list[Shape]:
         return [
@@ -292,6 +312,11 @@ class Bridge:
                 self._emit("removed", RemovedEvent(client=number, group_id=group_id))
             case ConnectionChanged(state):
                 self._emit("connection", ConnectionEvent(client=number, state=state))
+            case DeliveryFailed(message_id, identity, reason):
+                self._emit(
+                    "undelivered",
+                    UndeliveredEvent(client=number, message_id=message_id, identity=identity, reason=reason),
+                )
             case MessageRefused():
                 refused = shapes.fault(event.error)
                 refused["details"] |= {"refused": True, "held": event.held}
@@ -315,6 +340,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "admitDevice": Bridge.admit_device,
     "devices": Bridge.devices,
     "revokeDevice": Bridge.revoke_device,
+    "setFanout": Bridge.set_fanout,
     "fetchKeyBundles": Bridge.fetch_key_bundles,
     "createGroup": Bridge.create_group,
     "addMember": Bridge.add_member,

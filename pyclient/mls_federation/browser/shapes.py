@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..client import Delivery, DeviceDetails, GroupDetails, Sent
-from ..client.account import Account
+from ..client import Client, Delivery, DeviceDetails, GroupDetails, Sent
 from ..crypto import SignatureScheme
 from ..errors import DecodeError, MLSError, ServiceError
 from ..federation.credentials import basic_identity
@@ -49,14 +48,16 @@ def vector_result(result: Result) -> Shape:
     }
 
 
-def client_state(number: int, account: Account) -> Shape:
+def client_state(number: int, client: Client) -> Shape:
     """`ClientState`: who a client is."""
+    account = client.account
     return {
         "client": number,
         "identity": account.identity,
         "domain": account.domain,
         "clientId": account.client_id,
         "fingerprint": fingerprint(account.identity_key.public_key),
+        "fanout": client.fanout.value,
     }
 
 
@@ -125,7 +126,12 @@ def sent(message: Sent) -> Shape:
 
 def delivery(one: Delivery) -> Shape:
     """`Delivery`: what became of a message for one recipient."""
-    return {"identity": one.identity, "status": one.status.replace("_", "-")}
+    return {
+        "identity": one.identity,
+        "status": one.status.replace("_", "-"),
+        "messageId": one.message_id,
+        "via": list(one.via),
+    }
 
 
 def srtp_keys(identity: str, keys: SrtpKeys) -> Shape:

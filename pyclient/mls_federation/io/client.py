@@ -15,6 +15,7 @@ from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, StateError, UsageError
 from ..storage import MemoryStorage
 from ..storage.sqlite import SqliteStorage
+from .concurrency import gather
 from .transport import HttpTransport
 
 # Seconds between looking whether we were admitted.
@@ -67,6 +68,8 @@ async def connected_client(
                 now=lambda: int(time.time()),
                 sleep=asyncio.sleep,
                 new_lock=asyncio.Lock,
+                new_event=asyncio.Event,
+                gather=gather,
             )
             client = Client(state, ports, on_event)
             for domain, url in services.items():

@@ -35,8 +35,10 @@ from ..client import (
     BackgroundFailure,
     Client,
     ConnectionChanged,
+    DeliveryFailed,
     EpochChanged,
     Event,
+    Fanout,
     GroupDetails,
     GroupJoined,
     GroupReinitialized,
@@ -88,6 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="if the identity has other devices, wait until one of them admits this one",
     )
     chat.add_argument(
+        "--fanout",
+        choices=[fanout.value for fanout in Fanout],
+        default=Fanout.client.value,
+        help="who brings messages to other domains: we, or our own delivery service, which is then the only one that"
+        " has to be named (default: %(default)s)",
+    )
+    chat.add_argument(
         "--state",
         metavar="FILE",
         help="keep keys and groups in this file, and go on from there the next time; without it they are gone at the end",
@@ -109,7 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))
         else:
-            asyncio.run(_chat(options.identity, services, options.state, new_device=options.new_device))
+            asyncio.run(
+                _chat(
+                    options.identity,
+                    services,
+                    options.state,
+                    Fanout(options.fanout),
+                    new_device=options.new_device,
+                )
+            )
     except MLSError as error:
         hint = " (to be one more: --new-device)" if error.code == "not-admitted" else ""
         sys.exit(_printable(f"{error.code}: {error.message}{hint}"))
@@ -244,10 +261,13 @@ def _date(seconds: int) -> str:
 # -- chat
 
 
-async def _chat(identity: str, services: Mapping[str, str], state: str | None, *, new_device: bool) -> None:
+async def _chat(
+    identity: str, services: Mapping[str, str], state: str | None, fanout: Fanout, *, new_device: bool
+) -> None:
     async with connected_client(
         identity, services, _show, storage=state, on_not_admitted=_show_request if new_device else None
     ) as client:
+        await client.set_fanout(fanout)
         _say(f"* registered as {identity}; type /invite name@domain, or wait to be added to a group")
         if client.groups:
             _show_group(client.group_details(client.groups[-1]))
@@ -359,6 +379,8 @@ def _show(event: Event) -> None:
             _say(
                 f"* your devices: {', '.join(changes)}. If that was not you, somebody else has a device of yours"
             )
+        case DeliveryFailed(identity=identity, reason=reason):
+            _say(f"! a message to {identity} was not delivered: {reason}")
         case BackgroundFailure(error=error):
             _say(f"! {error.code}: {error.message}")
         case ConnectionChanged(state=state):
