@@ -317,8 +317,9 @@ const receive = Symbol("receive");
  *
  * Events, all `CustomEvent`s: `group` (detail: `{ group }`, joined by a Welcome), `message`, `epoch`, `removed` (as on
  * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `undelivered` (detail: `{ messageId, identity,
- * reason }`), `error` (detail: `MLSError`, about something
- * that arrived and was refused, or that it does by itself and failed; `details.groupId` and `details.group` where known).
+ * reason }`), `devices` (detail: `{ admitted, revoked }`, of the identity's devices, that this one did not know of), `error`
+ * (detail: `MLSError`, about something that arrived and was refused, or that it does by itself and failed; `details.groupId` and
+ * `details.group` where known).
  */
 export class Client extends EventTarget {
   #engine;
@@ -501,6 +502,11 @@ export class Client extends EventTarget {
       case "undelivered": {
         const { messageId, identity, reason } = event.detail;
         this.#dispatch(this, "undelivered", { messageId, identity, reason });
+        break;
+      }
+      case "devices": {
+        const { admitted, revoked } = event.detail;
+        this.#dispatch(this, "devices", { admitted, revoked });
         break;
       }
       case "error": {

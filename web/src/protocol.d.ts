@@ -244,6 +244,8 @@ export interface Events {
   connection: { client: number; state: "connecting" | "connected" | "disconnected" };
   /** A message that was on its way will not reach a recipient: `reason` is `expired`, `refused` or `unknown`. */
   undelivered: { client: number; messageId: Uint8Array; identity: string; reason: string };
+  /** The identity has other devices than the client knew of: who did not admit or revoke them should ask who did. */
+  devices: { client: number; admitted: Uint8Array[]; revoked: Uint8Array[] };
   /**
    * Something that arrived was refused and changed nothing (`details.refused`; `details.held`: it is kept and tried again
    * when the group has come further), or something that the client does by itself failed.

@@ -25,8 +25,10 @@ from ..client import (
     Event,
     GroupJoined,
     GroupReinitialized,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     Ports,
     RemovedFromGroup,
     Sent,
@@ -98,6 +100,14 @@ class UndeliveredEvent(TypedDict):
     reason: str
 
 
+class DevicesEvent(TypedDict):
+    """The identity has other devices than the client knew of."""
+
+    client: int
+    admitted: list[bytes]
+    revoked: list[bytes]
+
+
 class _OfSomeGroup(TypedDict, total=False):
     group_id: bytes
 
@@ -116,6 +126,7 @@ EVENTS: dict[str, type] = {
     "removed": RemovedEvent,
     "connection": ConnectionEvent,
     "undelivered": UndeliveredEvent,
+    "devices": DevicesEvent,
     "error": ErrorEvent,
 }
 
@@ -317,6 +328,15 @@ class Bridge:
                     "undelivered",
                     UndeliveredEvent(client=number, message_id=message_id, identity=identity, reason=reason),
                 )
+            case OwnDevicesChanged(admitted, revoked):
+                self._emit(
+                    "devices",
+                    DevicesEvent(client=number, admitted=list(admitted), revoked=list(revoked)),
+                )
+            case LogFault(domain, shown, evidence):
+                fault = shapes.fault(shown)
+                fault["details"] |= {"domain": domain, "evidence": [head.encode() for head in evidence]}
+                self._emit("error", ErrorEvent(client=number, fault=fault))
             case MessageRefused():
                 refused = shapes.fault(event.error)
                 refused["details"] |= {"refused": True, "held": event.held}
