@@ -89,6 +89,8 @@ class Limits:
     """Requests for keys from one source."""
     messages_per_minute: int = 6000
     """Requests to deliver a message from one source."""
+    devices_per_minute: int = 600
+    """Device events, and requests for histories, from one source."""
     sessions_per_minute: int = 240
     """Requests for challenges and sessions from one source, and events of devices."""
     key_sets_per_minute: int = 20

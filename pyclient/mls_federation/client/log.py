@@ -13,6 +13,7 @@ from functools import partial
 from ..errors import MLSError, RemoteError, ServiceError, TransportError, ValidationError, VerificationError
 from ..federation.audit import Finding, audit
 from ..federation.binding import domain_of
+from ..federation.credentials import basic_identity
 from ..federation.devices import DeviceEventType, Devices
 from ..federation.log import (
     ConsistencyRequest,
@@ -98,10 +99,16 @@ def check_fetched(devices: Devices, identity: str, fetched: FetchedKeys) -> None
     """Return if the clients of whom there are keys, or none, are those that may speak for the identity, and all of them.
 
     Raises:
-        ValidationError: code `not-in-log`, `revoked-device`, `device-left-out`.
+        ValidationError: code `not-in-log`, `revoked-device`, `device-left-out`; `bad-lineage`: a device shows in its leaves
+            that it belongs to somebody else of that name.
     """
+    root_key = basic_identity(devices.root).public_key
     for bundle in fetched.bundles:
         logged_device(devices, bundle.user_init_key.credential, bundle.client_id)
+        if bundle.root_key != root_key:
+            raise ValidationError(
+                f"a device of {identity} does not show that it was admitted", code="bad-lineage"
+            )
     named = {bundle.client_id for bundle in fetched.bundles} | {one.client_id for one in fetched.without}
     if not named <= devices.active.keys():
         raise ValidationError(f"a client of {identity} that is not in the log", code="not-in-log")
