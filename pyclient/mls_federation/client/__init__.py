@@ -13,8 +13,10 @@ from .events import (
     MessageNotDelivered,
     MessageReceived,
     MessageRefused,
+    OrderingFault,
     OwnDevicesChanged,
     RemovedFromGroup,
+    ThreadLost,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
 from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
@@ -40,12 +42,14 @@ __all__ = [
     "MessageNotDelivered",
     "MessageReceived",
     "MessageRefused",
+    "OrderingFault",
     "OwnDevicesChanged",
     "Ports",
     "RemovedFromGroup",
     "Response",
     "Sent",
     "Storage",
+    "ThreadLost",
     "Transport",
     "WithoutKeys",
     "new_client",

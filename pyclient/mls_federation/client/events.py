@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from ..errors import MLSError
 from ..federation.log import SignedTreeHead
+from ..federation.ordering import OrderingReceipt
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,30 @@ class MessageRefused:
 
 
 @dataclass(frozen=True)
+class OrderingFault:
+    """A delivery service has deceived a group whose commits it orders.
+
+    Attributes:
+        error: code `ordering-equivocation`: it has accepted two commits for one epoch, so members may be in different groups.
+        evidence: its two receipts, both signed.
+    """
+
+    group_id: bytes
+    error: MLSError
+    evidence: tuple[OrderingReceipt, OrderingReceipt]
+
+
+@dataclass(frozen=True)
+class ThreadLost:
+    """A group has gone on without us, and what would bring us there cannot be had any more; the client comes back by itself.
+
+    Messages that were sent meanwhile are lost to us.
+    """
+
+    group_id: bytes
+
+
+@dataclass(frozen=True)
 class MessageNotDelivered:
     """A message of ours was sent on a branch of the group that lost, and we are no longer there to send it again.
 
@@ -139,5 +164,7 @@ Event: TypeAlias = (
     | OwnDevicesChanged
     | LogFault
     | MessageNotDelivered
+    | OrderingFault
+    | ThreadLost
     | BackgroundFailure
 )

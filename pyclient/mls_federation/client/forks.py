@@ -140,7 +140,8 @@ def joined(intents: Sequence[Intent]) -> Intent:
             removed[key] = None
         for package in intent.added:
             added[package.leaf_node.signature_key] = package
-    return Intent(tuple(added.values()), tuple(removed))
+    services = [intent.ordered_by for intent in intents if intent.ordered_by]
+    return Intent(tuple(added.values()), tuple(removed), services[-1] if services else None)
 
 
 def fulfilled(known: GroupState, intent: Intent) -> GroupState:

@@ -19,6 +19,7 @@ from mls_federation.client.state import (
     GroupState,
     Intent,
     Outgoing,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -39,7 +40,7 @@ from mls_federation.federation.log import ChainTip, TreeHead, sign_tree_head
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.devices import another_device
-from tests.support.network import Peer, deliver, group_of, messages_for, of_type
+from tests.support.network import Orderer, Peer, deliver, group_of, messages_for, of_type
 
 OURS = (
     ClientState,
@@ -53,6 +54,7 @@ OURS = (
     Fault,
     ChainTip,
     Intent,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -101,6 +103,20 @@ def everything(provider: CryptoProvider) -> ClientState:
     carol.remove(fourth, bob.identity)
     deliver(carol, bob)
     assert fourth in bob.state.departed
+    # And one whose commits a service orders: his own waits for it.
+    orderer = Orderer(provider)
+    fifth = alice.begin(ordered_by=orderer.ordered_by)
+    alice.add(fifth, bob, Peer(provider, "erin@e.example"))
+    orderer.order(alice, fifth)
+    for outgoing in alice.post():
+        if bob.identity in outgoing.recipients:
+            bob.take_envelope(outgoing.message)
+    bob.remove(fifth, "erin@e.example")
+    bob.add(bob.begin(ordered_by=orderer.ordered_by), Peer(provider, "frank@f.example"))
+    waiting_for_service = bob.group(fifth).pending
+    assert waiting_for_service is not None
+    moving = replace(waiting_for_service, intent=Intent(ordered_by=("b.example", bytes(32))), rejoins=True)
+    bob.state = bob.state.with_group(replace(bob.group(fifth), pending=moving, lost=True))
     return replace(
         bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,), logs=some_logs(provider)
     )
