@@ -35,7 +35,7 @@ from .context import ENDPOINTS, DeliveryService, service_of, token_hash
 from .rates import Buckets
 from .refusals import Refused, malformed
 from .sources import source_of
-from .store import accounts, key_sets, messages
+from .store import accounts, challenges, key_sets, messages
 from .store.accounts import Client, SessionOutcome
 
 
@@ -53,7 +53,7 @@ async def describe(request: Request) -> Response:
 async def issue_challenge(request: Request) -> Response:
     """`POST /v1/challenge`."""
     service = service_of(request)
-    _limit(request, service, service.rates.sessions_by_source)
+    limit(request, service, service.rates.sessions_by_source)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
     return _reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
@@ -62,13 +62,12 @@ async def issue_challenge(request: Request) -> Response:
 async def open_session(request: Request) -> Response:
     """`POST /v1/sessions`."""
     service = service_of(request)
-    _limit(request, service, service.rates.sessions_by_source)
+    limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
-    # From check to redemption there is no pause in which a second request could come in with the same challenge.
-    service.challenges.check(asked.challenge, now)
+    ends = service.challenges.check(asked.challenge, now)
     rules.check_session(service.provider, service.domain, asked)
-    service.challenges.redeem(asked.challenge, now)
+    await service.store.write(challenges.redeem, asked.challenge, ends, now)
     token_secret = service.provider.random(TOKEN_SIZE)
     expires = now + service.limits.session_seconds
     outcome = await service.store.write(
@@ -107,7 +106,7 @@ async def publish_key_sets(request: Request) -> Response:
 async def fetch_bundles(request: Request) -> Response:
     """`POST /v1/bundles`, for clients of the seed and for ours."""
     service = service_of(request)
-    _limit(request, service, service.rates.bundles_by_source)
+    limit(request, service, service.rates.bundles_by_source)
     asked = await read_struct(
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
@@ -137,9 +136,9 @@ async def fetch_bundles(request: Request) -> Response:
 async def submit_message(request: Request) -> Response:
     """`POST /v1/messages`."""
     service = service_of(request)
-    _limit(request, service, service.rates.messages_by_source)
+    limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
+    named = rules.check_submission(asked, service.limits)
     now = service.clock()
     # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
     flooded = {
@@ -147,7 +146,7 @@ async def submit_message(request: Request) -> Response:
     }
     recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
     submitted = await service.store.write(
-        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits), named
     )
     service.metrics.messages_accepted.inc(submitted.inboxes)
     statuses = dict(zip(recipients, submitted.statuses, strict=True))
@@ -163,7 +162,12 @@ async def submit_message(request: Request) -> Response:
     )
 
 
-def _limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+    """Count a request.
+
+    Raises:
+        Refused: code `rate-limited`: its source has made too many.
+    """
     buckets.spend(source_of(request, service.trusted_proxies), service.clock())
 
 

@@ -19,6 +19,7 @@ from mls_federation.federation import (
     binding,
     credentials,
     devices,
+    envelope,
     group_agreement,
     identity,
     log,
@@ -26,7 +27,6 @@ from mls_federation.federation import (
     ordering,
     seed,
 )
-from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -36,6 +36,8 @@ BOB = b"bob@b.example"
 IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
+GROUP_ID = bytes(range(0xC0, 0xD0))
+SERVICE_PRIVATE_KEY = bytes(range(0x20, 0x40))
 NOW = 1_780_000_000
 LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 24 * 3600)
 SUITES = (
@@ -75,6 +77,7 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     devices.DeviceEventTBS,
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
+    envelope.Envelope,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
@@ -183,16 +186,43 @@ def session_request() -> binding.SessionRequest:
     return binding.SessionRequest(credential=credential(), signature=signature, **fields)
 
 
+def agreement() -> group_agreement.GroupAgreement:
+    """What the members of a group have agreed on whose commits b.example orders."""
+    public_key = PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
+    return group_agreement.GroupAgreement(
+        version=1,
+        ordering=group_agreement.OrderingRule.service,
+        domain=b"b.example",
+        signing_key=public_key,
+        passed_over=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
+    )
+
+
+def receipt() -> ordering.OrderingReceipt:
+    """A receipt for a commit that nobody has made."""
+    tbs = ordering.OrderingReceiptTBS(
+        domain=b"b.example",
+        group_id=GROUP_ID,
+        epoch=8,
+        commit_hash=ordering.commit_hash(b"commit"),
+        confirmed_transcript_hash=hashlib.sha256(b"transcript").digest(),
+        accepted_at=NOW,
+    )
+    return ordering.sign_receipt(PycaProvider(), SERVICE_PRIVATE_KEY, tbs)
+
+
 def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
-    message = Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
+    message = envelope.Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )
     extension = packages[0].leaf_node.extensions[0]
     return {
+        "GroupAgreement": agreement(),
+        "OrderingReceipt": receipt(),
         "SessionTBS": binding.SessionTBS(
             domain=b"b.example",
             challenge=request.challenge,

@@ -163,12 +163,17 @@ def messages_for(outbox: Sequence[Outgoing], identity: str) -> list[bytes]:
     return [message_of(outgoing) for outgoing in outbox if identity in outgoing.recipients]
 
 
+def envelopes_for(outbox: Sequence[Outgoing], identity: str) -> list[bytes]:
+    """What a client's outbox has for an identity, in order."""
+    return [outgoing.message for outgoing in outbox if identity in outgoing.recipients]
+
+
 def deliver(sender: Peer, *receivers: Peer) -> None:
     """Hand over everything that a client has sent, in order."""
     outbox = sender.post()
     for receiver in receivers:
-        for message in messages_for(outbox, receiver.identity):
-            receiver.take(message)
+        for envelope in envelopes_for(outbox, receiver.identity):
+            receiver.take_envelope(envelope)
 
 
 def group_of(first: Peer, *others: Peer) -> bytes:
@@ -196,14 +201,13 @@ def of_type(events: Sequence[Event], kind: type[T]) -> list[T]:
 
 
 class Orderer:
-    """A service that orders the commits of one group, without a store or network: it accepts the first commit of each epoch."""
+    """A service that orders commits, without a store or network: it accepts the first commit of each epoch."""
 
     def __init__(self, provider: CryptoProvider, domain: str = "a.example") -> None:
         self.provider = provider
         self.domain = domain
         self.keys = generate_signature_key(provider, SignatureScheme.ed25519)
-        self.epoch = 0
-        self.ordered: list[OrderedCommit] = []
+        self.ordered: dict[bytes, list[OrderedCommit]] = {}
 
     @property
     def ordered_by(self) -> tuple[str, bytes]:
@@ -238,10 +242,10 @@ class Orderer:
         """Bring a client's pending commit here, and do what the client does with the answer."""
         pending = peer.group(group_id).pending
         assert pending is not None
-        if pending.group.epoch == self.epoch + 1:
+        commits = self.ordered.setdefault(group_id, [])
+        if not commits or pending.group.epoch == commits[-1].receipt.epoch + 1:
             receipt = self.receipt_of(pending)
-            self.ordered.append(OrderedCommit(commit=pending.message, receipt=receipt))
-            self.epoch += 1
+            commits.append(OrderedCommit(commit=pending.message, receipt=receipt))
             accepted = accept_receipt(self.provider, peer.state, group_id, receipt, NOW)
         else:
             accepted = accept_missed(self.provider, peer.state, group_id, self.missed(peer, group_id), NOW)
@@ -251,6 +255,8 @@ class Orderer:
 
     def missed(self, peer: Peer, group_id: bytes) -> MissedCommits:
         """What a client has missed."""
+        commits, epoch = self.ordered[group_id], peer.group(group_id).group.epoch
         return MissedCommits(
-            current_epoch=self.epoch, commits=tuple(self.ordered[peer.group(group_id).group.epoch :])
+            current_epoch=commits[-1].receipt.epoch,
+            commits=tuple(item for item in commits if item.receipt.epoch > epoch),
         )

@@ -141,7 +141,13 @@ def joined(intents: Sequence[Intent]) -> Intent:
         for package in intent.added:
             added[package.leaf_node.signature_key] = package
     services = [intent.ordered_by for intent in intents if intent.ordered_by]
-    return Intent(tuple(added.values()), tuple(removed), services[-1] if services else None)
+    begins = [intent.begins for intent in intents if intent.begins]
+    return Intent(
+        tuple(added.values()),
+        tuple(removed),
+        services[-1] if services else None,
+        begins[-1] if begins else None,
+    )
 
 
 def fulfilled(known: GroupState, intent: Intent) -> GroupState:

@@ -22,12 +22,23 @@ from ..federation.devices import DeviceEvent
 from ..federation.identity import VerifiedIdentity
 from ..federation.ordering import OrderingReceipt
 from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, encode_key_package
+from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
 from .log_state import Logs
-from .state import ClientState, GroupState, Intent, Outgoing, OwnCommit, PastState, SentData, SpentKeyPackage
+from .state import (
+    Anew,
+    ClientState,
+    GroupState,
+    Intent,
+    Outgoing,
+    OwnCommit,
+    PastState,
+    SentData,
+    SpentKeyPackage,
+)
 
 # Of every part. A later version of the package loads all earlier ones.
 STATE_VERSION = 1
@@ -117,6 +128,7 @@ class StoredIntent(Struct):
     added: Vec[KeyPackage]
     removed: Vec[opaque]
     ordered_by: Opt[StoredService]
+    begins: Opt[ReInit]
 
 
 class StoredOwnCommit(Struct):
@@ -129,6 +141,14 @@ class StoredOwnCommit(Struct):
     removed: Vec[uint32]
     intent: StoredIntent
     rejoins: Boolean
+
+
+class StoredAnew(Struct):
+    """What a group is to begin anew as."""
+
+    begins: ReInit
+    members: Vec[KeyPackage]
+    newcomers: Vec[KeyPackage]
 
 
 class StoredSentData(Struct):
@@ -171,6 +191,8 @@ class StoredGroupState(Struct):
     registered: Boolean
     receipts: Vec[OrderingReceipt]
     lost: Boolean
+    anew: Opt[StoredAnew]
+    successor: opaque
 
 
 class StoredOutgoing(Struct):
@@ -447,6 +469,8 @@ def _store_group(known: GroupState) -> StoredGroupState:
         registered=Boolean(known.registered),
         receipts=tuple(known.receipts.values()),
         lost=Boolean(known.lost),
+        anew=None if known.anew is None else _store_anew(known.anew),
+        successor=known.successor,
     )
 
 
@@ -468,6 +492,8 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         registered=stored.registered is Boolean.true,
         receipts={receipt.epoch: receipt for receipt in stored.receipts},
         lost=stored.lost is Boolean.true,
+        anew=None if stored.anew is None else _load_anew(stored.anew),
+        successor=stored.successor,
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -487,15 +513,15 @@ def _store_intent(intent: Intent) -> StoredIntent:
     if intent.ordered_by is not None:
         domain, signing_key = intent.ordered_by
         service = StoredService(domain=domain.encode("ascii"), signing_key=signing_key)
-    return StoredIntent(added=intent.added, removed=intent.removed, ordered_by=service)
+    return StoredIntent(added=intent.added, removed=intent.removed, ordered_by=service, begins=intent.begins)
 
 
 def _load_intent(stored: StoredIntent) -> Intent:
     service = stored.ordered_by
     if service is None:
-        return Intent(stored.added, stored.removed)
+        return Intent(stored.added, stored.removed, begins=stored.begins)
     domain = _text(service.domain, StoredService, "domain")
-    return Intent(stored.added, stored.removed, (domain, service.signing_key))
+    return Intent(stored.added, stored.removed, (domain, service.signing_key), stored.begins)
 
 
 def _store_own_commit(pending: OwnCommit) -> StoredOwnCommit:
@@ -520,6 +546,14 @@ def _load_own_commit(provider: CryptoProvider, stored: StoredOwnCommit) -> OwnCo
         intent=_load_intent(stored.intent),
         rejoins=stored.rejoins is Boolean.true,
     )
+
+
+def _store_anew(anew: Anew) -> StoredAnew:
+    return StoredAnew(begins=anew.begins, members=anew.members, newcomers=anew.newcomers)
+
+
+def _load_anew(stored: StoredAnew) -> Anew:
+    return Anew(stored.begins, stored.members, stored.newcomers)
 
 
 def _store_past_state(past: PastState) -> StoredPastState:

@@ -36,6 +36,7 @@ from ..client import (
     Event,
     GroupDetails,
     GroupJoined,
+    GroupReinitialized,
     MessageReceived,
     MessageRefused,
     RemovedFromGroup,
@@ -293,6 +294,8 @@ def _show(event: Event) -> None:
     match event:
         case GroupJoined(group_id=group_id):
             _say(f"* joined group {group_id.hex()}")
+        case GroupReinitialized(old_group_id=old_id, group_id=group_id):
+            _say(f"* group {old_id.hex()} goes on as {group_id.hex()}")
         case MessageReceived(sender=sender, data=data):
             _say(f"{sender}: {data.decode('utf-8', 'replace')}")
         case EpochChanged(epoch=epoch, added=added, removed=removed):

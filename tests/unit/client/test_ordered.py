@@ -26,7 +26,7 @@ from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.ordering import GroupInfoResponse, MissedCommits, OrderingReceipt
 from mls_federation.mls import PublicMessage, decode_message, group_info, mls_message
 from mls_federation.mls.ratchet_tree import encode_tree
-from tests.support.network import NOW, Orderer, Peer, message_of, of_type
+from tests.support.network import NOW, Orderer, Peer, deliver, message_of, of_type
 
 
 @pytest.fixture
@@ -57,15 +57,6 @@ def group_id(orderer: Orderer, alice: Peer, bob: Peer, carol: Peer) -> bytes:
     orderer.order(alice, made)
     deliver(alice, bob, carol)
     return made
-
-
-def deliver(sender: Peer, *receivers: Peer) -> None:
-    """Hand over all that a client has sent, with its receipts."""
-    outbox = sender.post()
-    for receiver in receivers:
-        for outgoing in outbox:
-            if receiver.identity in outgoing.recipients:
-                receiver.take_envelope(outgoing.message)
 
 
 def envelopes(sender: Peer, receiver: Peer) -> list[Envelope]:
@@ -333,7 +324,6 @@ def test_another_service_takes_over(
     provider: CryptoProvider, orderer: Orderer, group_id: bytes, alice: Peer, bob: Peer, carol: Peer
 ) -> None:
     other = Orderer(provider, "b.example")
-    other.epoch = 2
     alice.state = session.move_ordering(provider, alice.state, group_id, *other.ordered_by, NOW)
     orderer.order(alice, group_id)
     deliver(alice, bob, carol)
