@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,10 +34,11 @@ from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPON
 from . import service as rules
 from .bodies import check_media_type, media_type, read_body, read_struct
 from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .device_routes import identity_history
 from .rates import Buckets
 from .refusals import Refused, malformed
 from .sources import source_of
-from .store import accounts, challenges, key_sets, messages
+from .store import accounts, challenges, devices, key_sets, messages
 from .store.accounts import Client, SessionOutcome
 
 
@@ -114,8 +117,8 @@ async def fetch_bundles(request: Request) -> Response:
     now = service.clock()
     # Whoever fetches too much gets the last resort: others can still be added, and keep keys for one use.
     wait = service.rates.key_sets_by_identity.take(asked.identity, now)
-    taken = await service.store.write(
-        key_sets.take,
+    taken, history = await service.store.write(
+        _take_keys,
         asked.identity,
         lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
         now,
@@ -128,8 +131,23 @@ async def fetch_bundles(request: Request) -> Response:
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return _reply(
-        rules.key_response(service.provider, asked.identity, asked.supported_suites, taken),
+        rules.key_response(
+            service.provider,
+            asked.supported_suites,
+            taken,
+            asked.identity,
+            identity_history(service, history),
+        ),
         MEDIA_TYPE_KEY_RESPONSE,
+    )
+
+
+def _take_keys(
+    connection: Connection, identity: bytes, suits: Callable[[bytes], bool], now: int, *, sparing: bool
+) -> tuple[tuple[key_sets.Taken, ...], devices.History]:
+    """Keys of each client of an identity, and what says at the same moment which clients it has."""
+    return key_sets.take(connection, identity, suits, now, sparing=sparing), devices.history(
+        connection, identity
     )
 
 

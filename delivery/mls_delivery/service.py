@@ -14,7 +14,6 @@ from mls_federation.federation.binding import (
     CipherSuites,
     ClientKeys,
     KeyBundle,
-    KeyResponse,
     KeySet,
     KeyStatus,
     PublishRequest,
@@ -24,6 +23,7 @@ from mls_federation.federation.binding import (
     split_identity,
 )
 from mls_federation.federation.envelope import Envelope
+from mls_federation.federation.log import IdentityHistory, KeyResponse
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.seed import (
     BasicCredential,
@@ -248,10 +248,15 @@ def seed_response(identity: bytes, taken: Iterable[Taken]) -> GetUserInitKeyResp
 
 
 def key_response(
-    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: Iterable[Taken]
+    provider: CryptoProvider,
+    supported: Sequence[SeedCipherSuite],
+    taken: Iterable[Taken],
+    identity: bytes,
+    history: IdentityHistory,
 ) -> KeyResponse:
-    """The extended answer: what RFC 9420 needs besides, and what became of the other clients."""
-    return KeyResponse(clients=tuple(_client_keys(provider, identity, supported, one) for one in taken))
+    """The extended answer: what RFC 9420 needs besides, what became of the other clients, and who they are."""
+    clients = tuple(_client_keys(provider, identity, supported, one) for one in taken)
+    return KeyResponse(clients=clients, history=history)
 
 
 def _client_keys(

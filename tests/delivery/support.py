@@ -542,5 +542,5 @@ def fetch(service: Running, identity: str, *suites: CipherSuite) -> tuple[bindin
 
 def bundles_in(body: bytes) -> tuple[binding.KeyBundle, ...]:
     """The bundles of a `KeyResponse`."""
-    results = [client.result for client in binding.KeyResponse.decode(body).clients]
+    results = [client.result for client in log.KeyResponse.decode(body).clients]
     return tuple(result for result in results if isinstance(result, binding.KeyBundle))

@@ -16,6 +16,7 @@ from ..federation.binding import (
     InboxHello,
     InboxKeyCount,
 )
+from . import log
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
@@ -36,6 +37,8 @@ class Receiver:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._inbox: Connection | None = None
+        # Domains whose service could not be asked about its log on this connection.
+        self._unasked: set[str] = set()
         self._closed = False
 
     async def run(self) -> None:
@@ -82,6 +85,8 @@ class Receiver:
                 if not ready:
                     ready = True
                     core.tell(ConnectionChanged("connected"))
+                    self._unasked.clear()
+                    await self._watch()
                     if core.state.outbox:
                         # What broke our connection may have kept messages from going out, too.
                         async with core.sending:
@@ -120,6 +125,7 @@ class Receiver:
         if isinstance(frame.frame, InboxDelivery):
             await self._take_message(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
+            await self._settle()
         elif isinstance(frame.frame, InboxKeyCount):
             try:
                 await publish_key_sets(core, KEY_SETS - frame.frame.available)
@@ -135,3 +141,20 @@ class Receiver:
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
             await core.keep_and_tell(accepted.state, accepted.events)
+
+    async def _watch(self) -> None:
+        """See what our delivery service says of ourselves."""
+        try:
+            await log.watch(self._core)
+        except (TransportError, RemoteError) as error:
+            self._core.tell(BackgroundFailure(error))
+
+    async def _settle(self) -> None:
+        """Have compared what members told us of logs. A service that does not answer is asked once, so that we do not wait for
+        it again and again."""
+        for domain in log.unsettled_domains(self._core) - self._unasked:
+            try:
+                await log.settle(self._core, domain)
+            except (TransportError, RemoteError, StateError) as error:
+                self._unasked.add(domain)
+                self._core.tell(BackgroundFailure(error))
