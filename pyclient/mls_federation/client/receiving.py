@@ -22,6 +22,7 @@ from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged
+from .ordering import Ordering
 from .keys import KEY_SETS, publish_key_sets
 from .outbox import deliver
 from .ports import Connection, ConnectionEnded
@@ -34,8 +35,9 @@ _LONGEST_PAUSE = 30.0
 class Receiver:
     """Receives from the inbox of a client until it is closed."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, ordering: Ordering) -> None:
         self._core = core
+        self._ordering = ordering
         self._inbox: Connection | None = None
         # Domains whose service could not be asked about its log on this connection.
         self._unasked: set[str] = set()
