@@ -7,6 +7,7 @@ so it may be stopped at any moment, and nothing that was acknowledged is lost, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ..crypto import CipherSuite
@@ -24,11 +25,11 @@ from .events import BackgroundFailure, Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
 from .log_state import Fault
 from .ordering import Ordering
-from .outbox import check_size, deliver
+from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
 from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
-from .state import ClientState, Outgoing
+from .state import ClientState, Fanout, Outgoing
 
 
 class Client:
@@ -62,6 +63,31 @@ class Client:
         return self._core.state.outbox
 
     # -- delivery services
+
+    @property
+    def fanout(self) -> Fanout:
+        """Who brings our messages to their recipients' delivery services."""
+        return self._core.state.fanout
+
+    async def set_fanout(self, fanout: Fanout | str) -> None:
+        """Say who brings our messages to their recipients' delivery services, from now on, and asks them for keys.
+
+        With `Fanout.server`, we talk to our own service alone, and need no other's address. What waits in the outbox goes the
+        new way; what our service has taken on already may come after it.
+
+        Args:
+            fanout: or its value, "client" or "server".
+
+        Raises:
+            UsageError: it is neither.
+        """
+        try:
+            chosen = Fanout(fanout)
+        except ValueError:
+            raise UsageError('the fanout is "client" or "server"') from None
+        async with self._core.changing:
+            await self._core.keep(replace(self._core.state, fanout=chosen))
+        try_again(self._core)
 
     async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:
         """Say where the delivery service of a domain is; it is asked who it is.
@@ -173,11 +199,11 @@ class Client:
                 raise UnsupportedError(
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
-        service = self.service_of(identity)
-        before = self._core.state.logs
-        before.check(service.domain)
-        fetched, history = await fetch_bundles(
-            self._core.ports.transport, service, provider, identity, wanted, self._core.ports.now()
+        ports, before, domain = self._core.ports, self._core.state.logs, domain_of(identity)
+        before.check(domain)
+        fetched, history = await self._core.ask(
+            domain,
+            lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
         await log.verify_fetched(self._core, identity, fetched, history, before)
         self._fetched[identity] = fetched
@@ -319,7 +345,11 @@ class Client:
         Raises:
             StateError: code `no-such-group`, `unknown-domain`; `not-ordered`: the members order the commits themselves.
         """
-        service = self._core.service(domain)
+
+        async def itself(found: DeliveryService) -> DeliveryService:
+            return found
+
+        service = await self._core.ask(domain, itself)
         return await self._command(
             lambda state: session.move_ordering(
                 self._core.ports.provider,
@@ -348,7 +378,7 @@ class Client:
     async def send(self, group_id: bytes, data: bytes) -> Sent:
         """Encrypt data for a group and hand it to the members' delivery services.
 
-        What cannot be handed over now waits in the outbox and goes out with the next message, or by `flush`.
+        What cannot be handed over now waits in the outbox, and is tried again while the client runs, and by `flush`.
 
         Raises:
             StateError: code `no-such-group`.
@@ -361,8 +391,7 @@ class Client:
 
     async def flush(self) -> tuple[Delivery, ...]:
         """Try to hand over everything that waits in the outbox."""
-        async with self._core.sending:
-            return await deliver(self._core)
+        return await deliver(self._core)
 
     def group_details(self, group_id: bytes) -> GroupDetails:
         """A group as it is now.

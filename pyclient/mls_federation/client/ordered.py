@@ -57,9 +57,14 @@ def own_commit(pending: PendingCommit, intent: Intent, *, rejoins: bool = False)
 # -- what the service is sent
 
 
-def registration(known: GroupState) -> RegisterGroupRequest:
-    """Asks the service to order the group's commits from the present epoch on."""
-    receipt = known.receipts.get(known.group.epoch)
+def registration(known: GroupState, *, in_session: bool) -> RegisterGroupRequest:
+    """Asks the service to order the group's commits from the present epoch on.
+
+    Args:
+        in_session: whether we have a session there, by which we may have groups ordered; else the receipt of who ordered until
+            now says so.
+    """
+    receipt = None if in_session else known.receipts.get(known.group.epoch)
     return RegisterGroupRequest(
         group_info=mls_message(group_info(known.group, with_external_pub=True)).encode(),
         # Only who ordered before can have signed a receipt for an epoch that names another service.

@@ -95,6 +95,8 @@ class Ordering:
                 elif session.must_repeat(known):
                     await self._pause(tries)
                     await self._change(lambda state: self._repeated(state, group_id))
+                elif self._is_to_register(known):
+                    await self._register(known)
                 else:
                     return
 
@@ -118,7 +120,16 @@ class Ordering:
 
     def _has_work(self, known: GroupState) -> bool:
         waits = known.ordered_by_service and known.stuck_since is not None
-        return known.pending is not None or known.lost or session.must_repeat(known) or waits
+        due = known.pending is not None or known.lost or session.must_repeat(known)
+        return due or waits or self._is_to_register(known)
+
+    def _is_to_register(self, known: GroupState) -> bool:
+        """Whether a group was handed over to our own service, and we do not know that that knows it."""
+        return known.group.epoch in known.receipts and not known.registered and self._is_ours(known)
+
+    def _is_ours(self, known: GroupState) -> bool:
+        """Whether our own service orders a group's commits."""
+        return known.agreement.domain.decode("ascii") == self._core.state.account.domain
 
     async def _see_to_all(self) -> None:
         for group_id, known in self._core.state.groups.items():
@@ -194,20 +205,24 @@ class Ordering:
 
     async def _register(self, known: GroupState) -> None:
         core, group_id = self._core, known.group.group_id
-        request = ordered.registration(known)
+        ours = self._is_ours(known)
+        request = ordered.registration(known, in_session=ours)
 
         async def register(service: DeliveryService, token: bytes | None = None) -> RegisterGroupResponse:
-            return await ask(
-                core.ports.transport, service, "groups", request, RegisterGroupResponse, token
-            )
+            return await ask(core.ports.transport, service, "groups", request, RegisterGroupResponse, token)
 
         try:
-            if request.moved_by is not None:
-                await self._ask(known, register)
-            else:
-                # Who begins a group has it ordered by its own service, where it has a session.
+            if ours:
                 await core.in_session(lambda token: register(core.own_service, token))
+            else:
+                await self._ask(known, register)
         except ServiceError as error:
+            if error.code == "invalid-group" and not ours:
+                raise StateError(
+                    f"the service of {known.agreement.domain.decode('ascii')} is to order the group's commits, and does not"
+                    " know it yet; a member of that domain will tell it",
+                    code="not-registered",
+                ) from error
             # Somebody has registered it, and it has gone on since: the next answer says how.
             if error.code != "group-exists":
                 raise
@@ -250,7 +265,7 @@ class Ordering:
 
     async def _ask(self, known: GroupState, request: Callable[[DeliveryService], Awaitable[T]]) -> T:
         """The answer of the service that orders a group's commits."""
-        return await request(self._core.service(known.agreement.domain.decode("ascii")))
+        return await self._core.ask(known.agreement.domain.decode("ascii"), request)
 
     # -- state
 

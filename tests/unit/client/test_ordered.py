@@ -331,9 +331,10 @@ def test_another_service_takes_over(
         known = peer.group(group_id)
         assert known.agreement.domain == b"b.example"
         assert not known.registered
-        moved_by = ordered.registration(known).moved_by
+        moved_by = ordered.registration(known, in_session=False).moved_by
         assert moved_by is not None
         assert (moved_by.domain, moved_by.epoch) == (b"a.example", 2)
+        assert ordered.registration(known, in_session=True).moved_by is None
 
     bob.renew(group_id)
     pending = bob.group(group_id).pending
