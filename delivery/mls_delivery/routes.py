@@ -35,7 +35,7 @@ from .context import ENDPOINTS, DeliveryService, service_of, token_hash
 from .rates import Buckets
 from .refusals import Refused, malformed
 from .sources import source_of
-from .store import accounts, key_sets, messages
+from .store import accounts, challenges, key_sets, messages
 from .store.accounts import Client, SessionOutcome
 
 
@@ -65,10 +65,9 @@ async def open_session(request: Request) -> Response:
     limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
-    # From check to redemption there is no pause in which a second request could come in with the same challenge.
-    service.challenges.check(asked.challenge, now)
+    ends = service.challenges.check(asked.challenge, now)
     rules.check_session(service.provider, service.domain, asked)
-    service.challenges.redeem(asked.challenge, now)
+    await service.store.write(challenges.redeem, asked.challenge, ends, now)
     token_secret = service.provider.random(TOKEN_SIZE)
     expires = now + service.limits.session_seconds
     outcome = await service.store.write(
@@ -139,7 +138,7 @@ async def submit_message(request: Request) -> Response:
     service = service_of(request)
     limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
+    named = rules.check_submission(asked, service.limits)
     now = service.clock()
     # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
     flooded = {
@@ -147,7 +146,7 @@ async def submit_message(request: Request) -> Response:
     }
     recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
     submitted = await service.store.write(
-        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits), named
     )
     service.metrics.messages_accepted.inc(submitted.inboxes)
     statuses = dict(zip(recipients, submitted.statuses, strict=True))

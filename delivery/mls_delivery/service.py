@@ -39,6 +39,9 @@ from .refusals import Refused, malformed
 from .store.accounts import Client
 from .store.key_sets import NewKeySet, Taken, TakenKeySet
 from .store.messages import Room
+from .welcomes import named_in
+
+_MESSAGE_HEADER_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,14 @@ def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, no
     if user_init_key.credential.encode() != client.credential:
         raise malformed("UserInitKey", "credential", "it is not that of this device")
     verify_key_set(provider, client.identity, key_set, now=now)
+    expires = [_last_second(package) + 1 for package in key_set.key_packages]
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,
         suites=pack_suites(user_init_key.cipher_suites),
-        expires=min(_last_second(package) for package in key_set.key_packages) + 1,
+        expires=min(expires),
         last_resort=key_set.last_resort is Boolean.true,
         content=key_set.encode(),
+        refs=tuple(zip(_refs(provider, key_set), expires, strict=True)),
     )
 
 
@@ -305,8 +310,11 @@ def room(limits: Limits) -> Room:
     return Room(limits.inbox_messages, limits.inbox_octets)
 
 
-def check_submission(request: SubmitRequest, limits: Limits) -> None:
-    """Return if a message can be delivered. Its content is none of the service's business, only that it is of MLS 1.0, in an envelope.
+def check_submission(request: SubmitRequest, limits: Limits) -> frozenset[bytes] | None:
+    """See that a message can be delivered: that it is MLS 1.0, and if it is a Welcome, for whom. No more is our business.
+
+    Returns:
+        The KeyPackageRefs that a Welcome names; None for any other message.
 
     Raises:
         Refused: it cannot.
@@ -322,9 +330,10 @@ def check_submission(request: SubmitRequest, limits: Limits) -> None:
             limit=limits.recipients,
         )
     message = Envelope.decode(request.message).message
-    if len(message) < 4:
+    if len(message) < _MESSAGE_HEADER_SIZE:
         raise DecodeError(
             "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
     if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)
+    return named_in(message)

@@ -19,6 +19,7 @@ from mls_federation.federation import (
     binding,
     credentials,
     devices,
+    envelope,
     group_agreement,
     identity,
     log,
@@ -26,7 +27,6 @@ from mls_federation.federation import (
     ordering,
     seed,
 )
-from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -77,6 +77,7 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     devices.DeviceEventTBS,
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
+    envelope.Envelope,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
@@ -214,7 +215,7 @@ def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
-    message = Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
+    message = envelope.Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )

@@ -474,6 +474,12 @@ def changing(proxy: Proxy, path: str, change: Callable[[bytes], bytes], media_ty
 # -- messages that do not fit
 
 
+def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """An envelope whose message was changed; what is no envelope, a service does not take."""
+    opened = Envelope.decode(envelope)
+    return replace(opened, message=change(opened.message)).encode()
+
+
 class Postman:
     """Puts octets into somebody's inbox, as anybody can."""
 
@@ -517,9 +523,12 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         await refused(welcome, ValidationError, "already-joined")
 
         # truncated, and more than there should be
-        inside = Envelope.decode(once).message
-        for other in (inside[:-1], inside[:20], inside + b"\x00"):
-            await refused(Envelope(message=other, receipt=None).encode(), DecodeError, "malformed")
+        for change in (
+            lambda octets: octets[:-1],
+            lambda octets: octets[:20],
+            lambda octets: octets + b"\x00",
+        ):
+            await refused(inside(once, change), DecodeError, "malformed")
 
         # changed on the way; what was really sent comes later
         proxy.answer = HTMLResponse("<h1>Bad gateway</h1>", 502)
