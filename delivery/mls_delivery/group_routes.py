@@ -143,8 +143,11 @@ async def _order(
         missed = await _missed(service, group_id, epoch)
         return CommitResponse(status=CommitStatus.wrong_epoch, result=missed)
     if head.moved_to is not None:
-        by = head.moved_to or "its members"
-        raise Refused("group-moved", f"The group's commits are ordered by {by} now.", domain=head.moved_to)
+        raise Refused(
+            "group-moved",
+            f"The service of {head.moved_to} orders the group's commits now.",
+            domain=head.moved_to,
+        )
     if head.ended:
         raise Refused(
             "invalid-commit", "The group has ended, and is to begin anew as another.", reason="group-ended"

@@ -93,7 +93,7 @@ class NextEpoch:
 
     Attributes:
         receipt: of the commit.
-        moved_to: the domain whose service orders from now on, empty if the members do; None if this one does.
+        moved_to: the domain whose service orders from now on; None if this one does.
         ended: whether the group is to begin anew as another, and no commit may follow.
     """
 
@@ -204,8 +204,12 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
         after = followed.group
         members = members_after(orderer.provider, after.context.cipher_suite, group.members, followed)
         reached = OrderedGroup(after, members)
-        if followed.added or after.context.extensions != group.public.context.extensions:
+        # Who comes back by itself could not mend an agreement that is not right any more, and need not.
+        added = followed.added and not followed.from_outside
+        if added or after.context.extensions != group.public.context.extensions:
             _check_agreement(reached)
+        if reached.agreement.ordering != OrderingRule.service:
+            raise ValidationError("the rule by which commits are ordered stays", code="ordering-changed")
         moved_to = _moved_to(orderer, reached.agreement)
         _check_group_info(followed, request.group_info)
     receipt = OrderingReceiptTBS(
@@ -308,8 +312,8 @@ def _check_agreement(group: OrderedGroup) -> None:
 
 def _moved_to(orderer: Orderer, agreement: GroupAgreement) -> str | None:
     """Who orders by an agreement, if it is not this service."""
-    if agreement.ordering == OrderingRule.members:
-        return ""
+    if agreement.ordering != OrderingRule.service:
+        raise ValidationError("the members order the group's commits themselves", code="wrong-service")
     domain = agreement.domain.decode("ascii")
     if domain != orderer.domain:
         return domain

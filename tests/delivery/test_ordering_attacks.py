@@ -208,6 +208,11 @@ def _with_agreement(party: OrderedParty, **changes: object) -> CommitRequest:
     return request_for(party.commit("eve", change_extensions(extensions)))
 
 
+def an_agreement_that_lets_the_members_order(party: OrderedParty) -> tuple[CommitRequest, str]:
+    extensions = with_agreement((), ordered_by_members(party.agreed()))
+    return request_for(party.commit("eve", change_extensions(extensions))), "ordering-changed"
+
+
 def no_agreement_any_more(party: OrderedParty) -> tuple[CommitRequest, str]:
     return request_for(party.commit("eve", change_extensions(()))), "no-agreement"
 
@@ -337,6 +342,7 @@ ATTACKS: tuple[Attack, ...] = (
     an_agreement_on_less,
     an_agreement_on_what_not_all_speak,
     an_agreement_that_names_us_with_another_key,
+    an_agreement_that_lets_the_members_order,
     no_agreement_any_more,
     a_stranger_who_joins_by_itself,
     a_stranger_in_the_place_of_a_member,

@@ -183,7 +183,9 @@ def _enter(
     """Go into the epoch that a commit of another begins."""
     identities = verified_members(provider, received.group, unchanged(known, received.removed))
     check_same_identities(known.identities, identities, received)
-    check_agreed(received.group, identities)
+    added = [leaf for leaf in received.added if leaf != received.sender]
+    if added or received.group.context.extensions != known.group.context.extensions:
+        check_agreed(received.group, identities)
     after = forks.advance(known, received.group, identities, received.sender, now, left=left)
     group_id = known.group.group_id
     was = state.groups.get(group_id)
