@@ -161,6 +161,12 @@ async def _order(
     now = service.clock()
     reached, state = await asyncio.to_thread(_next_epoch, _orderer(service), group, asked, now)
     limits, receipt = service.limits, reached.receipt.encode()
+    if reached.grew and len(state) > limits.group_octets:
+        raise Refused(
+            "invalid-commit",
+            f"The group would have more than {limits.group_octets} octets.",
+            reason="group-too-large",
+        )
     accepted = await service.store.write(
         groups.accept,
         group_id,

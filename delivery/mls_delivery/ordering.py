@@ -34,7 +34,7 @@ from mls_federation.mls.commit import Commit
 from mls_federation.mls.extensions import ExtensionType, ExternalPub, find_extension
 from mls_federation.mls.framing import SenderType
 from mls_federation.mls.group import MAX_PROPOSALS
-from mls_federation.mls.proposals import Proposal
+from mls_federation.mls.proposals import PreSharedKey, Proposal
 from mls_federation.mls.public_group import Followed
 from mls_federation.mls.tree_math import LeafIndex
 from mls_federation.mls.welcome import verify_group_info
@@ -95,12 +95,14 @@ class NextEpoch:
         receipt: of the commit.
         moved_to: the domain whose service orders from now on; None if this one does.
         ended: whether the group is to begin anew as another, and no commit may follow.
+        grew: whether it has more members.
     """
 
     group: OrderedGroup
     receipt: OrderingReceipt
     moved_to: str | None
     ended: bool
+    grew: bool
 
 
 def ordered_group(public: PublicGroup) -> OrderedGroup:
@@ -201,6 +203,7 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
     with _refusing("invalid-commit"):
         public = _with_proposals(group.public, request.proposals, now)
         followed = observe(public, request.commit, now=now)
+        _check_no_psks(public, request.commit)
         after = followed.group
         members = members_after(orderer.provider, after.context.cipher_suite, group.members, followed)
         reached = OrderedGroup(after, members)
@@ -225,6 +228,7 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
         sign_receipt(orderer.provider, orderer.signing_key, receipt),
         moved_to,
         followed.reinit is not None,
+        len(members) > len(group.members),
     )
 
 
@@ -241,6 +245,18 @@ def _with_proposals(group: PublicGroup, proposals: Sequence[bytes], now: int) ->
             raise ValidationError("a proposal from outside the group", code="sender-not-allowed")
         group = observe(group, encoded, now=now).group
     return group
+
+
+def _check_no_psks(group: PublicGroup, encoded: bytes) -> None:
+    """Whether everybody can follow a commit by its keys alone: nobody here knows who knows a PSK, and one member could end
+    the group by one that the others lack."""
+    body = read_commit(encoded).content.content
+    assert isinstance(body, Commit)  # or it would have been refused
+    for item in body.proposals:
+        listed = item.proposal_or_ref
+        committed = listed if isinstance(listed, Proposal) else group.proposals[listed].proposal
+        if isinstance(committed.proposal, PreSharedKey):
+            raise ValidationError("a commit with a PSK, which members may lack", code="psk-not-allowed")
 
 
 def _check_group_info(followed: Followed, encoded: bytes) -> None:

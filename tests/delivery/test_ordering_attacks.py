@@ -31,8 +31,10 @@ from mls_federation.mls import (
     group_info,
     join_by_external_commit,
     mls_message,
+    pre_shared_key,
     propose,
     propose_to_be_added,
+    psk_lookup,
     receive,
     reinit,
     remove,
@@ -40,6 +42,7 @@ from mls_federation.mls import (
 from mls_federation.mls.extensions import Extension, ExtensionType, ExternalPub, find_extension
 from mls_federation.mls.framing import ContentType, FramedContentAuthData, member
 from mls_federation.mls.protection import framed_content
+from mls_federation.mls.psk import ExternalPSK, PreSharedKeyID, PSKType
 from mls_federation.mls.tree_math import LeafIndex, node_of
 from mls_federation.mls.welcome import sign_group_info
 from tests.delivery.ordered import PUBLIC, OrderedParty, encoded_info, request_for
@@ -150,6 +153,31 @@ def a_commit_of_somebody_elses_proposal_to_be_added(party: OrderedParty) -> tupl
 def proposals_that_are_commits(party: OrderedParty) -> tuple[CommitRequest, str]:
     pending = party.commit("eve")
     return request_for(pending, pending.message), "not-a-proposal"
+
+
+def a_psk_that_the_others_lack(party: OrderedParty) -> tuple[CommitRequest, str]:
+    psk = PreSharedKeyID(
+        psktype=PSKType.external, psk=ExternalPSK(psk_id=b"mine alone"), psk_nonce=bytes(party.crypto.Nh)
+    )
+    pending = commit(
+        party.groups["eve"],
+        [pre_shared_key(psk)],
+        now=party.clock.now,
+        psks=psk_lookup({b"mine alone": b"secret"}),
+        wire_format=PUBLIC,
+    )
+    return request_for(pending), "psk-not-allowed"
+
+
+def a_psk_that_was_proposed(party: OrderedParty) -> tuple[CommitRequest, str]:
+    psk = PreSharedKeyID(
+        psktype=PSKType.external, psk=ExternalPSK(psk_id=b"mine alone"), psk_nonce=bytes(party.crypto.Nh)
+    )
+    sent = propose(party.groups["eve"], pre_shared_key(psk), wire_format=PUBLIC)
+    pending = commit(
+        sent.group, now=party.clock.now, psks=psk_lookup({b"mine alone": b"secret"}), wire_format=PUBLIC
+    )
+    return request_for(pending, sent.message), "psk-not-allowed"
 
 
 # -- commits that the federation forbids
@@ -335,6 +363,8 @@ ATTACKS: tuple[Attack, ...] = (
     octets_that_are_no_message,
     a_commit_of_somebody_elses_proposal_to_be_added,
     proposals_that_are_commits,
+    a_psk_that_the_others_lack,
+    a_psk_that_was_proposed,
     somebody_without_an_identity,
     somebody_of_the_same_name,
     a_member_who_takes_off_its_identity,
@@ -515,6 +545,17 @@ def test_nobody_has_more_groups_than_their_share(
             404,
             "unknown-group",
         )
+
+
+def test_a_group_may_have_so_many_octets(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+    limits = Limits(group_octets=2000)
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+        party = OrderedParty(provider, service, clock, "ann", "ben")
+        with pytest.raises(ServiceError) as refused:
+            party.add("ann", "cat", "dan", "eve", "fay")
+        assert refused.value.code == "invalid-commit"
+        party.renew("ben")
+        party.remove("ann", "ben")
 
 
 # -- who may come back
