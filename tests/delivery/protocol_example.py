@@ -25,11 +25,13 @@ from mls_federation.federation import (
     log,
     manifest,
     ordering,
+    relay,
     seed,
 )
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
+from mls_federation.transparency import leaf_hash, root_of
 from tests.delivery.presentation import annotated, declaration
 
 BOB = b"bob@b.example"
@@ -37,7 +39,7 @@ IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
 GROUP_ID = bytes(range(0xC0, 0xD0))
-SERVICE_PRIVATE_KEY = bytes(range(0x20, 0x40))
+SERVICE_PRIVATE_KEY = bytes(range(0xC0, 0xE0))
 NOW = 1_780_000_000
 LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 24 * 3600)
 SUITES = (
@@ -69,7 +71,6 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.KeyStatus,
     binding.CipherSuites,
     binding.ClientKeys,
-    binding.KeyResponse,
     devices.DeviceTBS,
     devices.DeviceRequest,
     devices.DeviceEventType,
@@ -82,15 +83,25 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.RecipientStatus,
     binding.RecipientResult,
     binding.SubmitResponse,
+    relay.RelayedMessage,
+    relay.RelayRequest,
+    relay.RelayResponse,
+    binding.NoticeReason,
+    binding.Notice,
     binding.InboxHello,
     binding.InboxAck,
     binding.InboxFrameType,
     binding.InboxReady,
     binding.InboxDelivery,
     binding.InboxKeyCount,
+    binding.InboxNotice,
     binding.InboxFrame,
     log.TreeHead,
     log.SignedTreeHead,
+    log.LoggedEvent,
+    log.IdentityHistory,
+    log.HistoryRequest,
+    log.KeyResponse,
     log.ConsistencyRequest,
     log.ConsistencyProof,
     log.EntriesRequest,
@@ -188,12 +199,11 @@ def session_request() -> binding.SessionRequest:
 
 def agreement() -> group_agreement.GroupAgreement:
     """What the members of a group have agreed on whose commits b.example orders."""
-    public_key = PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
     return group_agreement.GroupAgreement(
         version=1,
         ordering=group_agreement.OrderingRule.service,
         domain=b"b.example",
-        signing_key=public_key,
+        signing_key=service_key(),
         passed_over=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
     )
 
@@ -209,6 +219,40 @@ def receipt() -> ordering.OrderingReceipt:
         accepted_at=NOW,
     )
     return ordering.sign_receipt(PycaProvider(), SERVICE_PRIVATE_KEY, tbs)
+
+
+def service_key() -> bytes:
+    """The public key of b.example's delivery service."""
+    return PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
+
+
+def log_entries() -> list[bytes]:
+    """The log of b.example: Bob has claimed his identity, and then Carol hers."""
+    provider = PycaProvider()
+    carols_key = bytes(range(0x20, 0x40))
+    carols = KeyPair(carols_key, provider.signature_public_key(SignatureScheme.ed25519, carols_key))
+    carol = credentials.identity_credential("carol@b.example", SignatureScheme.ed25519, carols.public_key)
+    return [
+        devices.claim_event(provider, CLIENT_ID, credential(), identity_key()).encode(),
+        devices.claim_event(provider, bytes(range(0xE0, 0xF0)), carol, carols).encode(),
+    ]
+
+
+def tree_head(size: int) -> log.SignedTreeHead:
+    """The head of the log when it had so many entries."""
+    head = log.TreeHead(
+        domain=b"b.example", tree_size=size, timestamp=NOW, root_hash=root_of(log_entries()[:size])
+    )
+    return log.sign_tree_head(PycaProvider(), SERVICE_PRIVATE_KEY, head)
+
+
+def history() -> log.IdentityHistory:
+    """Bob's."""
+    bobs, carols = log_entries()
+    event = log.LoggedEvent(
+        event=devices.DeviceEvent.decode(bobs), index=0, inclusion_path=(leaf_hash(carols),)
+    )
+    return log.IdentityHistory(events=(event,), head=tree_head(2))
 
 
 def values() -> dict[str, Struct]:
@@ -255,6 +299,10 @@ def values() -> dict[str, Struct]:
             frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
         ),
         "InboxAck": binding.InboxAck(cursor=1),
+        "IdentityHistory": history(),
+        "SignedTreeHead": tree_head(1),
+        "ConsistencyRequest": log.ConsistencyRequest(first=1, second=2),
+        "ConsistencyProof": log.ConsistencyProof(path=(leaf_hash(log_entries()[1]),)),
         "KeyPackage 0x0001": packages[0],
         "KeyPackage 0x0002": packages[1],
     }

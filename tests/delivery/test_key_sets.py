@@ -11,7 +11,7 @@ import pytest
 from mls_delivery.service import Limits
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme
-from mls_federation.federation import binding, seed
+from mls_federation.federation import binding, log, seed
 from mls_federation.federation.identity import LONGEST_LIFETIME
 from mls_federation.federation.manifest import build_key_set, verify_bundle
 from tests.delivery.support import (
@@ -160,7 +160,7 @@ def test_the_answer_says_what_became_of_each_client(
     phone.publish(phone.key_set(clock.now, SUITE_3, SUITE_2), phone.key_set(clock.now, SUITE_3))
     request = key_request("bob@b.example", SUITE_1)
     response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
-    found = {one.client_id: one for one in binding.KeyResponse.decode(checked(response)).clients}
+    found = {one.client_id: one for one in log.KeyResponse.decode(checked(response)).clients}
     assert {client_id: one.status for client_id, one in found.items()} == {
         laptop.client_id: binding.KeyStatus.keys,
         phone.client_id: binding.KeyStatus.no_common_suite,

@@ -15,7 +15,7 @@ from mls_delivery.context import ENDPOINTS
 from mls_delivery.refusals import KINDS
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider, SignatureScheme
-from mls_federation.federation import binding, manifest, seed
+from mls_federation.federation import binding, log, manifest, seed
 from mls_federation.mls.key_package import KeyPackage
 from tests.delivery import protocol_example as example
 from tests.delivery.presentation import annotated, declaration, octets
@@ -85,6 +85,22 @@ def test_the_session_request_is_signed(provider: CryptoProvider) -> None:
     signed = bytes([len(label)]) + label + (0x4000 | len(content)).to_bytes(2, "big") + content
     signature = octets(_EXAMPLES["SessionRequest"])[-64:]
     provider.verify(SignatureScheme.ed25519, example.identity_key().public_key, signed, signature)
+
+
+def test_the_history_of_the_example_is_believed(provider: CryptoProvider) -> None:
+    history = log.IdentityHistory.decode(octets(_EXAMPLES["IdentityHistory"]))
+    (key,) = re.findall(r"`signing_key`\n\n```\n([0-9a-f]{64})\n```", _DOCUMENT)
+    found = log.verify_history(provider, bytes.fromhex(key), example.BOB.decode(), history)
+    assert found.root == example.credential()
+    leaves = re.findall(r"^([0-9a-f]{64})  (?:Bob|Carol)'s$", _DOCUMENT, re.MULTILINE)
+    assert leaves[0] == hashlib.sha256(b"\x00" + history.events[0].event.encode()).hexdigest()
+    root = hashlib.sha256(b"\x01" + bytes.fromhex("".join(leaves))).digest()
+    assert root == history.head.tree_head.root_hash
+    kept = log.SignedTreeHead.decode(octets(_EXAMPLES["SignedTreeHead"]))
+    asked = log.ConsistencyRequest.decode(octets(_EXAMPLES["ConsistencyRequest"]))
+    assert log.compare_heads(kept, history.head) == asked
+    proof = log.ConsistencyProof.decode(octets(_EXAMPLES["ConsistencyProof"]))
+    log.verify_growth(kept, history.head, proof.path)
 
 
 def _documented_key_packages() -> tuple[bytes, ...]:

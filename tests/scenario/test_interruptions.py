@@ -15,6 +15,7 @@ from mls_federation.client import (
     ConnectionChanged,
     EpochChanged,
     GroupJoined,
+    LogFault,
     MessageReceived,
     MessageRefused,
     Ports,
@@ -22,8 +23,9 @@ from mls_federation.client import (
 )
 from mls_federation.client.state import ClientState
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.errors import StateError, StorageError, TransportError, VerificationError
+from mls_federation.errors import StateError, StorageError, TransportError, ValidationError
 from mls_federation.io import HttpTransport
+from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 from tests.support.services import Person, Service, person, proxy_before, services_running, unique
 
@@ -79,6 +81,8 @@ async def offline_person(
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         if storage.state is None:
             somebody._client = new_client(ports, identity, somebody.on_event)
@@ -148,11 +152,11 @@ async def test_a_service_that_is_killed_while_messages_wait_for_it(services: dic
 
         services["b.example"].start()
         await bob.told(ConnectionChanged, state="connected")
-        sent = await alice.client.send(group_id, b"3")
+        await alice.client.send(group_id, b"3")
 
-        assert [(bob.identity, "accepted")] == [(each.identity, each.status) for each in sent.deliveries]
-        assert waiting(alice) == 0
         await bob.told(MessageReceived, data=b"3")
+        await alice.client.flush()
+        assert waiting(alice) == 0
         assert messages(bob) == [b"0", b"1", b"2"]
         await bob.told(EpochChanged, epoch=2)
         await bob.client.send(group_id, b"back again")
@@ -176,8 +180,7 @@ async def test_our_own_service_is_killed(services: dict[str, Service]) -> None:
 
         services["b.example"].start()
         await bob.told(ConnectionChanged, state="connected")
-        assert [each.status for each in await alice.client.flush()] == ["accepted"]
-        await bob.told(MessageReceived, data=b"to bob")
+        await bob.told(MessageReceived, data=b"to bob")  # nobody had to ask for it
 
 
 async def test_what_waits_goes_out_when_the_connection_is_back(services: dict[str, Service]) -> None:
@@ -319,11 +322,20 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.told(ConnectionChanged, state="connected")
         await alice.client.send(group_id, b"hello")
         await bob.told(MessageReceived, data=b"hello")
-        with pytest.raises(VerificationError) as caught:
-            await bob.client.register()
-        assert caught.value.code == "bad-tree-head"
-        await bob.client.set_delivery_service("b.example", addresses["b.example"])
+
+        # With its database, the service has lost its key and its log. What it says of anybody is not believed any more,
+        # until those who know better say so.
+        fault = await bob.told(LogFault, domain="b.example")
+        assert fault.error.code == "pinned-key-changed"
+        await bob.client.clear_log_fault("b.example")
         await bob.client.register()
+        with pytest.raises(ValidationError) as caught:
+            await alice.client.fetch_key_bundles(bob.identity)
+        assert caught.value.code == "pinned-key-changed"
+        with pytest.raises(StateError) as stopped:
+            await alice.client.fetch_key_bundles(bob.identity)
+        assert stopped.value.code == "log-fault"
+        await alice.client.clear_log_fault("b.example")
         assert [bob.identity] == [
             bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]

@@ -7,24 +7,27 @@ so it may be stopped at any moment, and nothing that was acknowledged is lost, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ..crypto import CipherSuite
 from ..errors import UnsupportedError, UsageError
+from ..federation.audit import Finding
 from ..federation.binding import domain_of
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
-from . import devices, session
+from . import devices, log, session
 from .account import Account, new_account, supported_suites
 from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
 from .devices import DeviceDetails
 from .events import Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
-from .outbox import check_size, deliver
+from .log_state import Fault
+from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
 from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
-from .state import ClientState, Outgoing
+from .state import ClientState, Fanout, Outgoing
 
 
 class Client:
@@ -58,14 +61,42 @@ class Client:
 
     # -- delivery services
 
+    @property
+    def fanout(self) -> Fanout:
+        """Who brings our messages to their recipients' delivery services."""
+        return self._core.state.fanout
+
+    async def set_fanout(self, fanout: Fanout | str) -> None:
+        """Say who brings our messages to their recipients' delivery services, from now on, and asks them for keys.
+
+        With `Fanout.server`, we talk to our own service alone, and need no other's address. What waits in the outbox goes the
+        new way; what our service has taken on already may come after it.
+
+        Args:
+            fanout: or its value, "client" or "server".
+
+        Raises:
+            UsageError: it is neither.
+        """
+        try:
+            chosen = Fanout(fanout)
+        except ValueError:
+            raise UsageError('the fanout is "client" or "server"') from None
+        async with self._core.changing:
+            await self._core.keep(replace(self._core.state, fanout=chosen))
+        try_again(self._core)
+
     async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:
         """Say where the delivery service of a domain is; it is asked who it is.
+
+        If it signs by another key than it did when we met it, that is a fault (`LogFault`).
 
         Raises:
             UsageError, TransportError, ServiceError, DecodeError, ValidationError, UnsupportedError: see `find_service`.
         """
         service = await find_service(self._core.ports.transport, domain, url)
         self._core.services[domain] = service
+        await log.meet(self._core, domain)
         return service
 
     def use_services(self, services: Mapping[str, DeliveryService]) -> None:
@@ -153,9 +184,10 @@ class Client:
             What was there of each client; of those without keys, why.
 
         Raises:
-            StateError: code `unknown-domain`.
+            StateError: code `unknown-domain`; `log-fault`: its delivery service was found to be dishonest.
             UnsupportedError: a suite is not available here.
-            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`.
+            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`; and if the keys
+                are not those of the identity's devices as the service's log has them, see `log.accept_history`.
         """
         provider = self._core.ports.provider
         wanted = supported_suites(provider) if cipher_suites is None else tuple(cipher_suites)
@@ -164,12 +196,42 @@ class Client:
                 raise UnsupportedError(
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
-        service = self.service_of(identity)
-        fetched = await fetch_bundles(
-            self._core.ports.transport, service, provider, identity, wanted, self._core.ports.now()
+        ports, before, domain = self._core.ports, self._core.state.logs, domain_of(identity)
+        before.check(domain)
+        fetched, history = await self._core.ask(
+            domain,
+            lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
+        await log.verify_fetched(self._core, identity, fetched, history, before)
         self._fetched[identity] = fetched
         return fetched
+
+    # -- the logs of delivery services
+
+    @property
+    def log_faults(self) -> Mapping[str, Fault]:
+        """What was found against delivery services, by domain; nobody is added from these."""
+        return self._core.state.logs.faults
+
+    async def clear_log_fault(self, domain: str) -> None:
+        """Trust the delivery service of a domain again: its key, its log and its identities' devices are taken as it shows them
+        next, as if we had never met it.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            TransportError, ServiceError, DecodeError, ValidationError, UnsupportedError: see `find_service`.
+        """
+        await log.clear_fault(self._core, domain)
+
+    async def audit_log(self, domain: str) -> tuple[Finding, ...]:
+        """Read the whole log of a domain: every entry that must not be there. It may be long.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            VerificationError: code `bad-log-entries`, or that of a fault.
+            ServiceError, TransportError, ValidationError, DecodeError: it cannot be read.
+        """
+        return await log.audit_log(self._core, domain)
 
     # -- groups
 
@@ -195,11 +257,12 @@ class Client:
         not fit. For our own identity, these are our other devices.
 
         Raises:
-            StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are.
+            StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are; `log-fault`.
             Everything that `fetch_key_bundles` raises.
         """
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
+        self._core.state.logs.check(domain_of(identity))
         if any(who.identity == identity for who in known.identities.values()):
             await devices.check_missing(self._core, known, identity)
         fetched = self._fetched.pop(identity, None)
@@ -259,7 +322,7 @@ class Client:
     async def send(self, group_id: bytes, data: bytes) -> Sent:
         """Encrypt data for a group and hand it to the members' delivery services.
 
-        What cannot be handed over now waits in the outbox and goes out with the next message, or by `flush`.
+        What cannot be handed over now waits in the outbox, and is tried again while the client runs, and by `flush`.
 
         Raises:
             StateError: code `no-such-group`.
@@ -272,8 +335,7 @@ class Client:
 
     async def flush(self) -> tuple[Delivery, ...]:
         """Try to hand over everything that waits in the outbox."""
-        async with self._core.sending:
-            return await deliver(self._core)
+        return await deliver(self._core)
 
     def group_details(self, group_id: bytes) -> GroupDetails:
         """A group as it is now.

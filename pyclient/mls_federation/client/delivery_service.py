@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..codec import Struct
@@ -18,7 +18,6 @@ from ..federation.binding import (
     Challenge,
     CipherSuites,
     KeyBundle,
-    KeyResponse,
     KeySet,
     PublishRequest,
     PublishResponse,
@@ -33,7 +32,16 @@ from ..federation.binding import (
     to_base64url,
 )
 from ..federation.devices import DeviceEvent
-from ..federation.log import HistoryRequest, IdentityHistory
+from ..federation.log import (
+    ConsistencyProof,
+    ConsistencyRequest,
+    EntriesRequest,
+    EntriesResponse,
+    HistoryRequest,
+    IdentityHistory,
+    KeyResponse,
+    SignedTreeHead,
+)
 from ..federation.manifest import verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
@@ -45,7 +53,31 @@ S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "devices", "history", "sessions", "key_sets", "bundles", "messages", "inbox")
+_ENDPOINTS = (
+    "challenge",
+    "devices",
+    "sessions",
+    "key_sets",
+    "bundles",
+    "messages",
+    "inbox",
+    "history",
+    "tree_head",
+    "consistency",
+    "log_entries",
+)
+
+
+@dataclass(frozen=True)
+class Through:
+    """Our own service, through which others are asked, and the token of our session there. Secret."""
+
+    own: DeliveryService
+    token: bytes = field(repr=False)
+
+    def address(self, domain: str, endpoint: str) -> str:
+        """The URL of an end point of another domain's service."""
+        return f"{self.own.address('proxy')}/{domain}/{endpoint}"
 
 
 @dataclass(frozen=True)
@@ -55,10 +87,12 @@ class DeliveryService:
     Attributes:
         url: its base address, without a slash at the end.
         description: what it says of itself.
+        through: if it is to be asked through our own service, that one, and the token of our session there. Secret.
     """
 
     url: str
     description: ServiceDescription
+    through: Through | None = field(default=None, repr=False)
 
     @property
     def domain(self) -> str:
@@ -66,8 +100,58 @@ class DeliveryService:
         return self.description.domain
 
     def address(self, endpoint: str) -> str:
-        """The URL of an end point."""
-        return self.url + self.description.endpoints[endpoint]
+        """The URL of an end point.
+
+        Raises:
+            UnsupportedError: code `unsupported-endpoint`: the service does not have it.
+        """
+        if self.through is not None:
+            return self.through.address(self.domain, endpoint)
+        path = self.description.endpoints.get(endpoint)
+        if path is None:
+            raise UnsupportedError(
+                f"the delivery service of {self.domain} has no end point {endpoint!r}",
+                code="unsupported-endpoint",
+            )
+        return self.url + path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that each request needs."""
+        return {} if self.through is None else authorization(self.through.token)
+
+
+def authorization(token: bytes) -> dict[str, str]:
+    """The header that carries a session's token. Secret."""
+    return {"Authorization": f"Bearer {to_base64url(token)}"}
+
+
+def through(own: DeliveryService, description: ServiceDescription, token: bytes) -> DeliveryService:
+    """A service as it is asked through our own: what needs no session there.
+
+    Args:
+        token: of our session at our own. Secret.
+    """
+    return DeliveryService(own.url, description, Through(own, token))
+
+
+async def describe_through(
+    transport: Transport, own: DeliveryService, domain: str, token: bytes
+) -> ServiceDescription:
+    """What the service of a domain says of itself, as our own service has learned.
+
+    Raises:
+        ServiceError: code `peer-unreachable`, `peer-not-allowed` or `peer-key-changed` among others.
+        TransportError, DecodeError, ValidationError, UnsupportedError: as `find_service`.
+    """
+    response = await transport.request(
+        "POST",
+        Through(own, token).address(domain, "description"),
+        headers={"Content-Type": MEDIA_TYPE, **authorization(token)},
+        body=b"",
+        limit=_MAX_RESPONSE,
+    )
+    return _described(response, domain, own.url)
 
 
 async def find_service(transport: Transport, domain: str, url: str) -> DeliveryService:
@@ -89,6 +173,11 @@ async def find_service(transport: Transport, domain: str, url: str) -> DeliveryS
     response = await transport.request(
         "GET", url + WELL_KNOWN_PATH, headers={}, body=b"", limit=_MAX_RESPONSE
     )
+    return DeliveryService(url, _described(response, domain, url))
+
+
+def _described(response: Response, domain: str, url: str) -> ServiceDescription:
+    """A description that is one of the right domain, and of a service that we can use."""
     if response.status != 200:
         raise service_error(response.status, response.body)
     description = ServiceDescription.decode(response.body)
@@ -104,7 +193,7 @@ async def find_service(transport: Transport, domain: str, url: str) -> DeliveryS
     for endpoint in _ENDPOINTS:
         if endpoint not in description.endpoints:
             raise DecodeError("it lacks an end point", struct="ServiceDescription", field=endpoint, offset=0)
-    return DeliveryService(url, description)
+    return description
 
 
 async def open_session(
@@ -164,6 +253,37 @@ async def fetch_history(transport: Transport, service: DeliveryService, identity
     return await _post(transport, service, "history", request, IdentityHistory)
 
 
+async def fetch_tree_head(transport: Transport, service: DeliveryService) -> SignedTreeHead:
+    """The present head of the service's log; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: it is not to be had.
+    """
+    return await _post(transport, service, "tree_head", None, SignedTreeHead)
+
+
+async def fetch_consistency(
+    transport: Transport, service: DeliveryService, question: ConsistencyRequest
+) -> tuple[bytes, ...]:
+    """What the service shows for its log having grown from one size to another; nothing of it is verified.
+
+    Raises:
+        ServiceError: code `no-such-tree` among others.
+        TransportError: code `unreachable`.
+    """
+    return (await _post(transport, service, "consistency", question, ConsistencyProof)).path
+
+
+async def fetch_entries(transport: Transport, service: DeliveryService, start: int) -> tuple[bytes, ...]:
+    """Entries of the service's log from number `start` on, as many as it gives at once; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: they are not to be had.
+    """
+    request = EntriesRequest(start=start, count=2**32 - 1)
+    return (await _post(transport, service, "log_entries", request, EntriesResponse)).entries
+
+
 async def publish(
     transport: Transport, service: DeliveryService, token: bytes, key_sets: Sequence[KeySet]
 ) -> int:
@@ -174,8 +294,9 @@ async def publish(
         TransportError: code `unreachable`.
     """
     request = PublishRequest(key_sets=tuple(key_sets))
-    authorization = {"Authorization": f"Bearer {to_base64url(token)}"}
-    response = await _send(transport, service, "PUT", "key_sets", MEDIA_TYPE, request.encode(), authorization)
+    response = await _send(
+        transport, service, "PUT", "key_sets", MEDIA_TYPE, request.encode(), authorization(token)
+    )
     return _decode(response, PublishResponse).available
 
 
@@ -186,8 +307,10 @@ async def fetch_bundles(
     identity: str,
     wanted: Sequence[CipherSuite],
     now: int,
-) -> FetchedKeys:
+) -> tuple[FetchedKeys, IdentityHistory]:
     """The keys of all clients of an identity, each verified (`manifest.verify_bundle`), and the clients that have none.
+
+    Whether these are the clients of the identity, its history is to say, which is not verified.
 
     Raises:
         ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
@@ -201,7 +324,8 @@ async def fetch_bundles(
     response = await _send(
         transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
     )
-    clients = _decode(response, KeyResponse).clients
+    answer = _decode(response, KeyResponse)
+    clients = answer.clients
     if len({client.client_id for client in clients}) != len(clients):
         raise ValidationError("the delivery service named a client twice", code="bad-answer")
     bundles = []
@@ -216,13 +340,21 @@ async def fetch_bundles(
         bundles.append(verify_bundle(provider, identity, client.result, wanted=wanted, now=now))
     if not bundles:
         raise ValidationError("the delivery service answered without any keys", code="no-bundles")
-    return FetchedKeys(tuple(bundles), tuple(without))
+    return FetchedKeys(tuple(bundles), tuple(without)), answer.history
 
 
 async def submit(
-    transport: Transport, service: DeliveryService, outgoing: Outgoing
+    transport: Transport,
+    service: DeliveryService,
+    outgoing: Outgoing,
+    recipients: Sequence[str] | None = None,
+    token: bytes | None = None,
 ) -> tuple[RecipientResult, ...]:
     """Hand over a message. Doing so again, with the same message id, delivers it no second time.
+
+    Args:
+        recipients: those of its recipients that are meant, if not all.
+        token: of our session there: then the recipients may be of any domain. Secret.
 
     Raises:
         ServiceError: it refuses.
@@ -230,10 +362,18 @@ async def submit(
     """
     request = SubmitRequest(
         message_id=outgoing.message_id,
-        recipients=tuple(identity.encode("utf-8") for identity in outgoing.recipients),
+        recipients=tuple(
+            identity.encode("utf-8")
+            for identity in (outgoing.recipients if recipients is None else recipients)
+        ),
         message=outgoing.message,
     )
-    response = await _post(transport, service, "messages", request, SubmitResponse)
+    if token is None:
+        response = await _post(transport, service, "messages", request, SubmitResponse)
+    else:
+        headers = authorization(token)
+        sent = await _send(transport, service, "POST", "outgoing", MEDIA_TYPE, request.encode(), headers)
+        response = _decode(sent, SubmitResponse)
     named = tuple(result.identity for result in response.results)
     if named != request.recipients:
         raise ValidationError(
@@ -271,7 +411,7 @@ async def _send(
         response = await transport.request(
             method,
             service.address(endpoint),
-            headers={"Content-Type": media_type, **headers},
+            headers={"Content-Type": media_type, **service.headers, **headers},
             body=body,
             limit=_MAX_RESPONSE,
         )

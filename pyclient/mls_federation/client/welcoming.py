@@ -61,7 +61,7 @@ def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now
     if before is not None:
         if present is not None:
             _check_wins(before, joined, identities[LeafIndex(info.signer)])
-        elif not wins(joined.history, before.history):
+        elif wins(before.history, joined.history):
             raise _already_joined()
         joined = forks.moved(before, joined, present=present is not None, now=now)
     event: Event = GroupJoined(group_id)

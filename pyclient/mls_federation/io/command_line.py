@@ -32,21 +32,27 @@ from ..client import (
     BackgroundFailure,
     Client,
     ConnectionChanged,
+    DeliveryFailed,
     EpochChanged,
     Event,
+    Fanout,
     GroupDetails,
     GroupJoined,
     GroupReinitialized,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     RemovedFromGroup,
 )
 from ..client.account import supported_suites
 from ..client.delivery_service import fetch_bundles, find_service
+from ..client.log import check_fetched
 from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, UsageError
 from ..federation.binding import domain_of
 from ..federation.identity import FEDERATION_IDENTITY
+from ..federation.log import verify_history
 from ..federation.manifest import VerifiedBundle
 from ..media import srtp_profile
 from ..mls import KeyPackage
@@ -76,6 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chat.add_argument("identity", help="our own, name@domain")
     chat.add_argument(
+        "--fanout",
+        choices=[fanout.value for fanout in Fanout],
+        default=Fanout.client.value,
+        help="who brings messages to other domains: we, or our own delivery service, which is then the only one that"
+        " has to be named (default: %(default)s)",
+    )
+    chat.add_argument(
         "--state",
         metavar="FILE",
         help="keep keys and groups in this file, and go on from there the next time; without it they are gone at the end",
@@ -97,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))
         else:
-            asyncio.run(_chat(options.identity, services, options.state))
+            asyncio.run(_chat(options.identity, services, options.state, Fanout(options.fanout)))
     except MLSError as error:
         sys.exit(_printable(f"{error.code}: {error.message}"))
     except KeyboardInterrupt:
@@ -128,15 +141,22 @@ async def _fetch(identity: str, services: Mapping[str, str]) -> None:
     provider = PycaProvider()
     async with HttpTransport() as transport:
         service = await find_service(transport, domain, services[domain])
-        fetched = await fetch_bundles(
+        fetched, history = await fetch_bundles(
             transport, service, provider, identity, supported_suites(provider), int(time.time())
         )
+    check_fetched(
+        verify_history(provider, service.description.signing_key, identity, history), identity, fetched
+    )
     for bundle in fetched.bundles:
         for line in describe_bundle(bundle):
             _say(line)
     for client in fetched.without:
         offered = ", ".join(suite.name for suite in client.offered)
         _say(f"client {client.client_id.hex()}: {f'keys for {offered} only' if offered else 'no keys left'}")
+    entries = ", ".join(str(logged.index) for logged in history.events)
+    _say(
+        f"devices shown to be in the log of {domain}: entries {entries} of {history.head.tree_head.tree_size}"
+    )
 
 
 def describe_bundle(bundle: VerifiedBundle) -> list[str]:
@@ -224,8 +244,9 @@ def _date(seconds: int) -> str:
 # -- chat
 
 
-async def _chat(identity: str, services: Mapping[str, str], state: str | None) -> None:
+async def _chat(identity: str, services: Mapping[str, str], state: str | None, fanout: Fanout) -> None:
     async with connected_client(identity, services, _show, storage=state) as client:
+        await client.set_fanout(fanout)
         _say(f"* registered as {identity}; type /invite name@domain, or wait to be added to a group")
         if client.groups:
             _show_group(client.group_details(client.groups[-1]))
@@ -305,6 +326,16 @@ def _show(event: Event) -> None:
             _say(f"* removed from group {group_id.hex()}")
         case MessageRefused(error=error, held=held):
             _say(f"! {error.code}: {error.message}{' (kept for later)' if held else ''}")
+        case LogFault(domain=domain, error=error):
+            _say(f"! {domain}: {error.code}: {error.message}")
+        case OwnDevicesChanged(admitted=admitted, revoked=revoked):
+            changes = [f"{device.hex()} was admitted" for device in admitted]
+            changes += [f"{device.hex()} was revoked" for device in revoked]
+            _say(
+                f"* your devices: {', '.join(changes)}. If that was not you, somebody else has a device of yours"
+            )
+        case DeliveryFailed(identity=identity, reason=reason):
+            _say(f"! a message to {identity} was not delivered: {reason}")
         case BackgroundFailure(error=error):
             _say(f"! {error.code}: {error.message}")
         case ConnectionChanged(state=state):
