@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mls_federation.codec import Struct
-from mls_federation.federation.binding import MEDIA_TYPE
+from mls_federation.federation.binding import MEDIA_TYPE, is_domain
 from mls_federation.federation.ordering import (
     CommitRequest,
     CommitResponse,
@@ -219,12 +219,17 @@ async def _missed(service: DeliveryService, group_id: bytes, epoch: int) -> Miss
 
 
 async def _key_of(service: DeliveryService, receipt: OrderingReceipt) -> bytes:
-    """The signing key of the service that a receipt says to be from."""
-    if receipt.domain == service.domain.encode("ascii"):
+    """The signing key of the service that a receipt says to be from, as it was first seen.
+
+    Raises:
+        Refused: codes `peer-not-allowed`, `peer-unreachable`, `peer-key-changed`; `invalid-group`: it names none.
+    """
+    domain = receipt.domain.decode("ascii", "replace")
+    if domain == service.domain:
         return service.public_key
-    raise Refused(
-        "invalid-group", "The service that ordered the group is not known here.", reason="unknown-service"
-    )
+    if not is_domain(domain):
+        raise Refused("invalid-group", "The receipt names no service.", reason="wrong-receipt")
+    return (await service.peers.find(domain)).description.signing_key
 
 
 def _orderer(service: DeliveryService) -> Orderer:
