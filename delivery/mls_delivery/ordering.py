@@ -7,7 +7,7 @@ they agreed on, and the GroupInfo by which a member that lost the thread comes b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,8 +32,6 @@ from mls_federation.federation.seed import Credential
 from mls_federation.mls import GroupInfo, PublicGroup, PublicMessage, decode_message, follow, observe
 from mls_federation.mls.commit import Commit
 from mls_federation.mls.extensions import ExtensionType, ExternalPub, find_extension
-from mls_federation.mls.framing import SenderType
-from mls_federation.mls.group import MAX_PROPOSALS
 from mls_federation.mls.proposals import PreSharedKey, Proposal
 from mls_federation.mls.public_group import Followed
 from mls_federation.mls.tree_math import LeafIndex
@@ -201,9 +199,8 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
         Refused: code `invalid-commit`, with the reason.
     """
     with _refusing("invalid-commit"):
-        public = _with_proposals(group.public, request.proposals, now)
-        followed = observe(public, request.commit, now=now)
-        _check_no_psks(public, request.commit)
+        _check_self_contained(request.commit)
+        followed = observe(group.public, request.commit, now=now)
         after = followed.group
         members = members_after(orderer.provider, after.context.cipher_suite, group.members, followed)
         reached = OrderedGroup(after, members)
@@ -232,30 +229,19 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
     )
 
 
-def _with_proposals(group: PublicGroup, proposals: Sequence[bytes], now: int) -> PublicGroup:
-    """The group with the proposals that a commit may refer to."""
-    if len(proposals) > MAX_PROPOSALS:
-        raise ValidationError("more proposals than an epoch can have", code="too-many-proposals")
-    for encoded in proposals:
-        message = decode_message(encoded)
-        if not isinstance(message, PublicMessage) or not isinstance(message.content.content, Proposal):
-            raise UnsupportedError("what came with the commit is no public proposal", code="not-a-proposal")
-        # Members refuse them too: whoever sees messages pass could make one, and the next commit would carry it out.
-        if message.content.sender.sender_type != SenderType.member:
-            raise ValidationError("a proposal from outside the group", code="sender-not-allowed")
-        group = observe(group, encoded, now=now).group
-    return group
+def _check_self_contained(encoded: bytes) -> None:
+    """Whether everybody can follow a commit who has it and the epoch's keys.
 
-
-def _check_no_psks(group: PublicGroup, encoded: bytes) -> None:
-    """Whether everybody can follow a commit by its keys alone: nobody here knows who knows a PSK, and one member could end
-    the group by one that the others lack."""
-    body = read_commit(encoded).content.content
-    assert isinstance(body, Commit)  # or it would have been refused
-    for item in body.proposals:
-        listed = item.proposal_or_ref
-        committed = listed if isinstance(listed, Proposal) else group.proposals[listed].proposal
-        if isinstance(committed.proposal, PreSharedKey):
+    A proposal that it refers to may have come to nobody but us, and a PSK that it uses may be known to nobody but its committer.
+    """
+    commit = read_commit(encoded).content.content
+    assert isinstance(commit, Commit)  # or it would have been refused
+    for item in commit.proposals:
+        if not isinstance(item.proposal_or_ref, Proposal):
+            raise ValidationError(
+                "a commit that refers to a proposal, which members may lack", code="proposal-by-reference"
+            )
+        if isinstance(item.proposal_or_ref.proposal, PreSharedKey):
             raise ValidationError("a commit with a PSK, which members may lack", code="psk-not-allowed")
 
 

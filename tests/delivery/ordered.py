@@ -68,9 +68,9 @@ def encoded_info(group: Group, *, with_tree: bool = False, with_external_pub: bo
     return mls_message(group_info(group, with_tree=with_tree, with_external_pub=with_external_pub)).encode()
 
 
-def request_for(pending: PendingCommit, *proposals: bytes) -> CommitRequest:
+def request_for(pending: PendingCommit) -> CommitRequest:
     """What a committer asks."""
-    return CommitRequest(commit=pending.message, proposals=proposals, group_info=encoded_info(pending.group))
+    return CommitRequest(commit=pending.message, group_info=encoded_info(pending.group))
 
 
 class OrderedParty:
@@ -214,9 +214,9 @@ class OrderedParty:
         adds = [add(own.key_package) for own in joining]
         return commit(self.groups[by], [*proposals, *adds], now=self.clock.now, wire_format=PUBLIC)
 
-    def accept(self, by: str, pending: PendingCommit, *proposals: bytes) -> OrderingReceipt:
+    def accept(self, by: str, pending: PendingCommit) -> OrderingReceipt:
         """Let the service order a commit, and all members apply it."""
-        receipt = self.submit(request_for(pending, *proposals))
+        receipt = self.submit(request_for(pending))
         assert isinstance(receipt, OrderingReceipt)
         assert receipt.epoch == pending.group.epoch
         assert receipt.confirmed_transcript_hash == pending.group.context.confirmed_transcript_hash

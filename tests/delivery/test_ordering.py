@@ -26,12 +26,11 @@ from mls_federation.mls import (
     PendingCommit,
     decode_message,
     join_by_external_commit,
-    propose_update,
     receive,
     reinit,
 )
 from mls_federation.mls.ratchet_tree import decode_tree
-from tests.delivery.ordered import PUBLIC, OrderedParty, request_for
+from tests.delivery.ordered import OrderedParty, request_for
 from tests.delivery.support import SUITE_1, SUITE_3, Clock, Running, checked, refusal, running_service
 
 
@@ -100,18 +99,6 @@ def test_missed_commits_bring_a_member_up_to_date(party: OrderedParty, clock: Cl
         behind = received.group  # type: ignore[union-attr]
     assert behind.context == party.any_group.context
     assert party.missed(behind.epoch) == MissedCommits(current_epoch=behind.epoch, commits=())
-
-
-def test_a_commit_may_refer_to_proposals(party: OrderedParty, clock: Clock) -> None:
-    sent = propose_update(party.groups["ben"], wire_format=PUBLIC)
-    party.groups["ben"] = sent.group
-    for name in ("ann", "cat"):
-        party.groups[name] = receive(party.groups[name], sent.message, now=clock.now).group  # type: ignore[union-attr]
-    pending = party.commit("ann")
-    refused = party.ask(request_for(pending))
-    assert (refusal(refused), refused.json()["reason"]) == ((400, "invalid-commit"), "unknown-proposal")
-    party.accept("ann", pending, sent.message)
-    party.renew("ben")
 
 
 def test_a_member_that_lost_the_thread_comes_back(party: OrderedParty, clock: Clock) -> None:
