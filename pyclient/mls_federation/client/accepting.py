@@ -268,7 +268,9 @@ def _enter(
     """Go into the epoch that a commit of another begins."""
     identities = verified_members(provider, received.group, unchanged(known, received.removed))
     check_same_identities(known.identities, identities, received)
-    check_agreed(received.group, identities, known.agreement)
+    added = [leaf for leaf in received.added if leaf != received.sender]
+    if added or received.group.context.extensions != known.group.context.extensions:
+        check_agreed(received.group, identities, known.agreement)
     after = forks.advance(known, received.group, identities, received.sender, now, left=left)
     if receipt is not None:
         after = ordered.with_receipt(after, known, receipt)
