@@ -1,7 +1,7 @@
 """Challenges: proof that a session request is fresh and meant for this service.
 
-A challenge carries its own end and a MAC under a key that never leaves the process, so that handing one out costs no
-memory, whoever asks how often. Only challenges that opened a session are remembered, until they would have ended anyway.
+A challenge carries its own end and a MAC under a key that never leaves the service, so that handing one out costs no
+memory, whoever asks how often. Only challenges that were used are remembered, in the store, until they would have ended anyway.
 
      0                   8                  16                                   32
     +-------------------+-------------------+-------------------------------------+
@@ -31,7 +31,6 @@ class Challenges:
     def __init__(self, key: bytes, lifetime: int) -> None:
         self._key = key
         self._lifetime = lifetime
-        self._redeemed: dict[bytes, int] = {}  # in order of redemption, each with its end
 
     def issue(self, entropy: bytes, now: int) -> bytes:
         """A new challenge.
@@ -43,8 +42,8 @@ class Challenges:
         head = entropy + (now + self._lifetime).to_bytes(8, "big")
         return head + self._mac(head)
 
-    def check(self, challenge: bytes, now: int) -> None:
-        """Return if a session may be opened with it.
+    def check(self, challenge: bytes, now: int) -> int:
+        """Until when a challenge is good. Whether it was used before is known to the store alone.
 
         Raises:
             Refused: code `bad-challenge`.
@@ -52,20 +51,10 @@ class Challenges:
         head, mac = challenge[:_HEAD_SIZE], challenge[_HEAD_SIZE:]
         if not hmac.compare_digest(mac, self._mac(head)):
             raise Refused("bad-challenge", "The challenge is not one of this service's. Ask for a new one.")
-        if now >= _end_of(challenge):
+        ends = int.from_bytes(head[8:], "big")
+        if now >= ends:
             raise Refused("bad-challenge", "The challenge has expired. Ask for a new one.")
-        if challenge in self._redeemed:
-            raise Refused("bad-challenge", "The challenge was already used. Ask for a new one.")
-
-    def redeem(self, challenge: bytes, now: int) -> None:
-        """Use up a challenge that was checked."""
-        for old in [old for old, end in self._redeemed.items() if end <= now]:
-            del self._redeemed[old]
-        self._redeemed[challenge] = _end_of(challenge)
+        return ends
 
     def _mac(self, head: bytes) -> bytes:
         return hmac.digest(self._key, head, hashlib.sha256)[:_MAC_SIZE]
-
-
-def _end_of(challenge: bytes) -> int:
-    return int.from_bytes(challenge[8:_HEAD_SIZE], "big")

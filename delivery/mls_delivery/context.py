@@ -20,7 +20,7 @@ from .peers import Peers
 from .rates import Rates, rates
 from .service import Limits
 from .sign_in import SignIn, sign_in
-from .store import Store, accounts
+from .store import Store, accounts, challenges
 
 ENDPOINTS: Mapping[str, str] = {
     "challenge": "/v1/challenge",
@@ -107,13 +107,14 @@ async def delivery_service(
     signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
     federation = federation or Federation()
     public_key = provider.signature_public_key(SignatureScheme.ed25519, signing_key)
+    challenge_key = await store.write(challenges.key, provider.random(32))
     return DeliveryService(
         domain=domain,
         public_key=public_key,
         signing_key=signing_key,
         provider=provider,
         store=store,
-        challenges=Challenges(provider.random(32), limits.challenge_seconds),
+        challenges=Challenges(challenge_key, limits.challenge_seconds),
         groups=Groups(),
         limits=limits,
         clock=clock,

@@ -40,6 +40,7 @@ from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
+from .routes import limit
 from .sessions import client_of
 from .store import groups
 
@@ -47,6 +48,7 @@ from .store import groups
 async def register_group(request: Request) -> Response:
     """`POST /v1/groups`."""
     service = service_of(request)
+    limit(request, service, service.rates.ordering_by_source)
     asked = await read_struct(request, RegisterGroupRequest, service.limits, MEDIA_TYPE)
     # Who asks is known before anything large is verified for them.
     handed_over = asked.moved_by
@@ -88,6 +90,7 @@ async def register_group(request: Request) -> Response:
 async def submit_commit(request: Request) -> Response:
     """`POST /v1/commits`."""
     service = service_of(request)
+    limit(request, service, service.rates.ordering_by_source)
     asked = await read_struct(request, CommitRequest, service.limits, MEDIA_TYPE)
     content = rules.read_commit(asked.commit).content
     async with service.groups.turn(content.group_id):
@@ -100,6 +103,7 @@ async def submit_commit(request: Request) -> Response:
 async def missed_commits(request: Request) -> Response:
     """`POST /v1/missed`."""
     service = service_of(request)
+    limit(request, service, service.rates.ordering_by_source)
     asked = await read_struct(request, MissedRequest, service.limits, MEDIA_TYPE)
     return _reply(await _missed(service, asked.group_id, asked.epoch))
 
@@ -107,6 +111,7 @@ async def missed_commits(request: Request) -> Response:
 async def group_info(request: Request) -> Response:
     """`POST /v1/group-info`."""
     service = service_of(request)
+    limit(request, service, service.rates.ordering_by_source)
     asked = await read_struct(request, GroupInfoRequest, service.limits, MEDIA_TYPE)
     at = await service.store.read(groups.load, asked.group_id)
     if at is None:

@@ -79,6 +79,7 @@ class Rates:
     sessions_by_source: Buckets
     key_sets_by_identity: Buckets
     messages_by_identity: Buckets
+    ordering_by_source: Buckets
 
 
 def rates(limits: Limits) -> Rates:
@@ -89,4 +90,5 @@ def rates(limits: Limits) -> Rates:
         sessions_by_source=Buckets(limits.sessions_per_minute),
         key_sets_by_identity=Buckets(limits.key_sets_per_minute),
         messages_by_identity=Buckets(limits.inbox_messages_per_minute),
+        ordering_by_source=Buckets(limits.ordering_per_minute),
     )

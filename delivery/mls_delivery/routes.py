@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,12 +32,13 @@ from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPON
 from . import service as rules
 from .bodies import check_media_type, media_type, read_body, read_struct, reply
 from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .device_routes import identity_history
 from .rates import Buckets
 from .refusals import Refused, malformed
 from .sessions import client_of
 from .signed_requests import signer_of
 from .sources import source_of
-from .store import accounts, key_sets, messages
+from .store import accounts, challenges, devices, key_sets, messages
 from .store.accounts import SessionOutcome
 
 
@@ -53,7 +56,7 @@ async def describe(request: Request) -> Response:
 async def issue_challenge(request: Request) -> Response:
     """`POST /v1/challenge`."""
     service = service_of(request)
-    _limit(request, service, service.rates.sessions_by_source)
+    limit(request, service, service.rates.sessions_by_source)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
     return reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
@@ -62,13 +65,12 @@ async def issue_challenge(request: Request) -> Response:
 async def open_session(request: Request) -> Response:
     """`POST /v1/sessions`."""
     service = service_of(request)
-    _limit(request, service, service.rates.sessions_by_source)
+    limit(request, service, service.rates.sessions_by_source)
     asked = await read_struct(request, SessionRequest, service.limits, MEDIA_TYPE)
     now = service.clock()
-    # From check to redemption there is no pause in which a second request could come in with the same challenge.
-    service.challenges.check(asked.challenge, now)
+    ends = service.challenges.check(asked.challenge, now)
     rules.check_session(service.provider, service.domain, asked)
-    service.challenges.redeem(asked.challenge, now)
+    await service.store.write(challenges.redeem, asked.challenge, ends, now)
     token_secret = service.provider.random(TOKEN_SIZE)
     expires = now + service.limits.session_seconds
     outcome = await service.store.write(
@@ -107,7 +109,7 @@ async def publish_key_sets(request: Request) -> Response:
 async def fetch_bundles(request: Request) -> Response:
     """`POST /v1/bundles`, for clients of the seed and for ours."""
     service = service_of(request)
-    _limit(request, service, service.rates.bundles_by_source)
+    limit(request, service, service.rates.bundles_by_source)
     asked = await read_struct(
         request, GetUserInitKeyRequest, service.limits, MEDIA_TYPE_REQUEST, MEDIA_TYPE_KEY_REQUEST
     )
@@ -115,8 +117,8 @@ async def fetch_bundles(request: Request) -> Response:
     now = service.clock()
     # Whoever fetches too much gets the last resort: others can still be added, and keep keys for one use.
     wait = service.rates.key_sets_by_identity.take(asked.identity, now)
-    taken = await service.store.write(
-        key_sets.take,
+    taken, history = await service.store.write(
+        _take_keys,
         asked.identity,
         lambda offered: rules.choose_suite(asked.supported_suites, offered) is not None,
         now,
@@ -129,17 +131,32 @@ async def fetch_bundles(request: Request) -> Response:
     if media_type(request) == MEDIA_TYPE_REQUEST:
         return reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
     return reply(
-        rules.key_response(service.provider, asked.identity, asked.supported_suites, taken),
+        rules.key_response(
+            service.provider,
+            asked.supported_suites,
+            taken,
+            asked.identity,
+            identity_history(service, history),
+        ),
         MEDIA_TYPE_KEY_RESPONSE,
+    )
+
+
+def _take_keys(
+    connection: Connection, identity: bytes, suits: Callable[[bytes], bool], now: int, *, sparing: bool
+) -> tuple[tuple[key_sets.Taken, ...], devices.History]:
+    """Keys of each client of an identity, and what says at the same moment which clients it has."""
+    return key_sets.take(connection, identity, suits, now, sparing=sparing), devices.history(
+        connection, identity
     )
 
 
 async def submit_message(request: Request) -> Response:
     """`POST /v1/messages`."""
     service = service_of(request)
-    _limit(request, service, service.rates.messages_by_source)
+    limit(request, service, service.rates.messages_by_source)
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
+    named = rules.check_submission(asked, service.limits)
     now = service.clock()
     # Their inboxes are as good as full: those who get more than anybody reads cannot take it now.
     flooded = {
@@ -147,7 +164,7 @@ async def submit_message(request: Request) -> Response:
     }
     recipients = [recipient for recipient in asked.recipients if recipient not in flooded]
     submitted = await service.store.write(
-        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits)
+        messages.submit, recipients, asked.message_id, asked.message, now, rules.room(service.limits), named
     )
     service.metrics.messages_accepted.inc(submitted.inboxes)
     statuses = dict(zip(recipients, submitted.statuses, strict=True))
@@ -163,6 +180,11 @@ async def submit_message(request: Request) -> Response:
     )
 
 
-def _limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
+    """Count a request.
+
+    Raises:
+        Refused: code `rate-limited`: its source has made too many.
+    """
     source = signer_of(request) or source_of(request, service.trusted_proxies)
     buckets.spend(source, service.clock())

@@ -14,7 +14,6 @@ from mls_federation.federation.binding import (
     CipherSuites,
     ClientKeys,
     KeyBundle,
-    KeyResponse,
     KeySet,
     KeyStatus,
     PublishRequest,
@@ -24,6 +23,7 @@ from mls_federation.federation.binding import (
     split_identity,
 )
 from mls_federation.federation.envelope import Envelope
+from mls_federation.federation.log import IdentityHistory, KeyResponse
 from mls_federation.federation.manifest import verify_key_set
 from mls_federation.federation.relay import RelayedMessage
 from mls_federation.federation.seed import (
@@ -40,6 +40,9 @@ from .refusals import Refused, malformed
 from .store.accounts import Client
 from .store.key_sets import NewKeySet, Taken, TakenKeySet
 from .store.messages import Room
+from .welcomes import named_in
+
+_MESSAGE_HEADER_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Limits:
     """Requests that are answered with keys for one use, of one identity."""
     inbox_messages_per_minute: int = 6000
     """Messages for one identity."""
+    ordering_per_minute: int = 3000
+    """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
     group_commits: int = 1000
@@ -169,12 +174,14 @@ def _check_key_set(provider: CryptoProvider, client: Client, key_set: KeySet, no
     if user_init_key.credential.encode() != client.credential:
         raise malformed("UserInitKey", "credential", "it is not that of this device")
     verify_key_set(provider, client.identity, key_set, now=now)
+    expires = [_last_second(package) + 1 for package in key_set.key_packages]
     return NewKeySet(
         user_init_key_id=user_init_key.user_init_key_id,
         suites=pack_suites(user_init_key.cipher_suites),
-        expires=min(_last_second(package) for package in key_set.key_packages) + 1,
+        expires=min(expires),
         last_resort=key_set.last_resort is Boolean.true,
         content=key_set.encode(),
+        refs=tuple(zip(_refs(provider, key_set), expires, strict=True)),
     )
 
 
@@ -248,10 +255,15 @@ def seed_response(identity: bytes, taken: Iterable[Taken]) -> GetUserInitKeyResp
 
 
 def key_response(
-    provider: CryptoProvider, identity: bytes, supported: Sequence[SeedCipherSuite], taken: Iterable[Taken]
+    provider: CryptoProvider,
+    supported: Sequence[SeedCipherSuite],
+    taken: Iterable[Taken],
+    identity: bytes,
+    history: IdentityHistory,
 ) -> KeyResponse:
-    """The extended answer: what RFC 9420 needs besides, and what became of the other clients."""
-    return KeyResponse(clients=tuple(_client_keys(provider, identity, supported, one) for one in taken))
+    """The extended answer: what RFC 9420 needs besides, what became of the other clients, and who they are."""
+    clients = tuple(_client_keys(provider, identity, supported, one) for one in taken)
+    return KeyResponse(clients=clients, history=history)
 
 
 def _client_keys(
@@ -310,8 +322,11 @@ def room(limits: Limits) -> Room:
     return Room(limits.inbox_messages, limits.inbox_octets)
 
 
-def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) -> None:
-    """Return if a message can be delivered. Its content is none of the service's business, only that it is of MLS 1.0, in an envelope.
+def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) -> frozenset[bytes] | None:
+    """See that a message can be delivered: that it is MLS 1.0, and if it is a Welcome, for whom. No more is our business.
+
+    Returns:
+        The KeyPackageRefs that a Welcome names; None for any other message.
 
     Raises:
         Refused: it cannot.
@@ -328,9 +343,10 @@ def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) ->
             limit=limits.recipients,
         )
     message = Envelope.decode(request.message).message
-    if len(message) < 4:
+    if len(message) < _MESSAGE_HEADER_SIZE:
         raise DecodeError(
             "the input ends too early", struct="MLSMessage", field="wire_format", offset=len(message)
         )
     if int.from_bytes(message[:2], "big") != ProtocolVersion.mls10:
         raise DecodeError("it is not the version of MLS 1.0", struct="MLSMessage", field="version", offset=0)
+    return named_in(message)

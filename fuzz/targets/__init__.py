@@ -1,7 +1,18 @@
 """All targets, by name."""
 
 from ..target import Target
-from . import certificates, codec, federation, history, joining, messages, session, state, vector_files
+from . import (
+    certificates,
+    codec,
+    federation,
+    history,
+    joining,
+    messages,
+    ordering,
+    session,
+    state,
+    vector_files,
+)
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -15,6 +26,7 @@ TARGETS: dict[str, Target] = {
         history.TARGET,
         session.TARGET,
         federation.TARGET,
+        ordering.TARGET,
         state.TARGET,
         vector_files.TARGET,
         certificates.TARGET,

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from mls_federation.client.account import Account, new_account, new_key_sets
 from mls_federation.codec import replace
-from mls_federation.crypto import CipherSuite, crypto
+from mls_federation.crypto import CipherSuite, SignatureScheme, crypto
 from mls_federation.federation.binding import (
     ClientKeys,
     KeyBundle,
-    KeyResponse,
     KeySet,
     KeyStatus,
     ServiceDescription,
@@ -21,9 +20,19 @@ from mls_federation.federation.binding import (
     service_error,
     split_identity,
 )
+from mls_federation.federation.devices import claim_event
 from mls_federation.federation.identity import verify_leaf_identity
+from mls_federation.federation.log import (
+    IdentityHistory,
+    KeyResponse,
+    LoggedEvent,
+    TreeHead,
+    sign_tree_head,
+    verify_history,
+)
 from mls_federation.federation.manifest import user_init_key_id, verify_bundle, verify_key_set
 from mls_federation.mls import KeyPackage, key_package_ref, verify_key_package
+from mls_federation.transparency import leaf_hash, root_of
 from tests.support.network import NOW, key_bundle
 
 from ..mutation import Pool, mutated, mutated_octets
@@ -42,6 +51,7 @@ _DESCRIPTION = ServiceDescription(
 _PROBLEM = (
     b'{"type": "urn:mls-federation:error:unknown-identity", "title": "no", "status": 404, "detail": "who?"}'
 )
+_SIGNING_KEY = bytes(range(32))
 _IDENTITIES = ("bob@b.example", "bób.o'x@xn--bcher-kva.example", "a@b@c", " @b", "x@-a.b")
 
 
@@ -53,6 +63,7 @@ class _Service:
     key_set: KeySet
     bundle: KeyBundle
     packages: tuple[KeyPackage, ...]
+    history: IdentityHistory
     pool: Pool
     safe: RepeatableProvider = field(default_factory=RepeatableProvider)
     unsafe: RepeatableProvider = field(default_factory=UnsafeAcceptAnySignature)
@@ -61,14 +72,14 @@ class _Service:
 def run(data: bytes) -> None:
     """The first octet chooses what is read."""
     source, service = Octets(data), _service()
-    kind = source.number(6)
+    kind = source.number(7)
     provider = service.safe if source.flag(4) else service.unsafe
     match kind:
         case 0:
             bundle = service.bundle
             if source.flag(4):
                 found = ClientKeys(client_id=bundle.client_id, status=KeyStatus.keys, result=bundle)
-                response = KeyResponse(clients=(found,)).encode()
+                response = KeyResponse(clients=(found,), history=service.history).encode()
                 decoded = refused(lambda: KeyResponse.decode(mutated_octets(source, response)))
                 if isinstance(decoded, KeyResponse):
                     results = [client.result for client in decoded.clients]
@@ -102,6 +113,13 @@ def run(data: bytes) -> None:
             if not error.code:
                 raise Finding("a service's error without a code")
             error.message.encode("utf-8")
+        case 5:
+            history = mutated(source, service.history, service.pool)
+            if source.flag():
+                head = mutated(source, history.head.tree_head, service.pool)
+                history = replace(history, head=sign_tree_head(service.safe, _SIGNING_KEY, head))
+            key = service.safe.signature_public_key(SignatureScheme.ed25519, _SIGNING_KEY)
+            refused(lambda: verify_history(provider, key, service.account.identity, history))
         case _:
             text = source.choice(_IDENTITIES).encode()
             text = mutated_octets(source, text) if source.flag() else source.rest()
@@ -141,21 +159,38 @@ def _service() -> _Service:
     packages = tuple(KeyPackage.decode(encoded) for encoded in own.unconfirmed.key_packages)
     refs = [key_package_ref(crypto(provider, package.cipher_suite), package) for package in packages]
     bundle = key_bundle(account, own.unconfirmed, refs, packages[0].cipher_suite)
-    pool = Pool([own.unconfirmed, bundle, *packages])
-    return _Service(account, own.unconfirmed, bundle, packages, pool)
+    history = _history(provider, account)
+    pool = Pool([own.unconfirmed, bundle, *packages, history])
+    return _Service(account, own.unconfirmed, bundle, packages, history, pool)
+
+
+def _history(provider: RepeatableProvider, account: Account) -> IdentityHistory:
+    """The claim of an identity, the second of three entries."""
+    claim = claim_event(provider, account.client_id, account.credential, account.identity_key)
+    entries = [b"before", claim.encode(), b"after"]
+    head = TreeHead(domain=b"b.example", tree_size=3, timestamp=NOW, root_hash=root_of(entries))
+    path = (leaf_hash(entries[0]), leaf_hash(entries[2]))
+    return IdentityHistory(
+        events=(LoggedEvent(event=claim, index=1, inclusion_path=path),),
+        head=sign_tree_head(provider, _SIGNING_KEY, head),
+    )
 
 
 def _seeds() -> Iterable[bytes]:
-    for kind in range(6):
+    for kind in range(7):
         for first in range(8):
             yield bytes([kind, first % 4]) + bytes((kind * 43 + first * 7 + i * 59) % 256 for i in range(40))
     for document in (_DESCRIPTION, _PROBLEM):
         yield bytes([3, 0, 0]) + document
         yield bytes([4, 0, 0]) + document
     for identity in _IDENTITIES:
-        yield bytes([5, 0, 0, 0]) + identity.encode()
+        yield bytes([6, 0, 0, 0]) + identity.encode()
 
 
 TARGET = Target(
-    "federation", "key sets, bundles, descriptions, problem reports, identities", run, _seeds, weight=2
+    "federation",
+    "key sets, bundles, histories, descriptions, problem reports, identities",
+    run,
+    _seeds,
+    weight=2,
 )

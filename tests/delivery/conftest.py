@@ -13,7 +13,7 @@ from tests.delivery.support import Clock, Running, running_service, sqlite_url, 
 from tests.support.postgres import Server, server_or_skip
 
 # What these test comes before the store, so that one database shows it.
-_ON_SQLITE_ALONE = ("test_http", "test_protocol_doc")
+_ON_SQLITE_ALONE = ("test_http", "test_ordering_attacks", "test_protocol_doc")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

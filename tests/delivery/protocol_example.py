@@ -21,6 +21,7 @@ from mls_federation.federation import (
     binding,
     credentials,
     devices,
+    envelope,
     group_agreement,
     identity,
     log,
@@ -34,15 +35,18 @@ from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
+from mls_federation.transparency import leaf_hash, root_of
 from tests.delivery.presentation import annotated, declaration
 
 BOB = b"bob@b.example"
 IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
-SERVICE_PRIVATE_KEY = bytes(range(0x20, 0x40))
+PEER_PRIVATE_KEY = bytes(range(0x20, 0x40))
 NONCE = bytes(range(0xC0, 0xD0))
 MESSAGE = Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
+GROUP_ID = bytes(range(0xC0, 0xD0))
+SERVICE_PRIVATE_KEY = bytes(range(0xC0, 0xE0))
 NOW = 1_780_000_000
 LIFETIME = Lifetime(not_before=NOW - 3600, not_after=NOW + 90 * 24 * 3600)
 SUITES = (
@@ -74,7 +78,6 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.KeyStatus,
     binding.CipherSuites,
     binding.ClientKeys,
-    binding.KeyResponse,
     devices.DeviceTBS,
     devices.DeviceRequest,
     devices.DeviceEventType,
@@ -82,6 +85,7 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     devices.DeviceEventTBS,
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
+    envelope.Envelope,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
@@ -101,6 +105,10 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     binding.InboxFrame,
     log.TreeHead,
     log.SignedTreeHead,
+    log.LoggedEvent,
+    log.IdentityHistory,
+    log.HistoryRequest,
+    log.KeyResponse,
     log.ConsistencyRequest,
     log.ConsistencyProof,
     log.EntriesRequest,
@@ -217,9 +225,9 @@ def signature_base() -> str:
 
 def signed_headers() -> dict[str, str]:
     """The headers of the request by which it does so, with a nonce that is known."""
-    key = Ed25519PrivateKey.from_private_bytes(SERVICE_PRIVATE_KEY).public_key().public_bytes_raw()
+    key = Ed25519PrivateKey.from_private_bytes(PEER_PRIVATE_KEY).public_key().public_bytes_raw()
     return sign_request(
-        private_key=SERVICE_PRIVATE_KEY,
+        private_key=PEER_PRIVATE_KEY,
         key=key,
         sender="a.example",
         receiver="b.example",
@@ -231,16 +239,77 @@ def signed_headers() -> dict[str, str]:
     )
 
 
+def agreement() -> group_agreement.GroupAgreement:
+    """What the members of a group have agreed on whose commits b.example orders."""
+    return group_agreement.GroupAgreement(
+        version=1,
+        ordering=group_agreement.OrderingRule.service,
+        domain=b"b.example",
+        signing_key=service_key(),
+        passed_over=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
+    )
+
+
+def receipt() -> ordering.OrderingReceipt:
+    """A receipt for a commit that nobody has made."""
+    tbs = ordering.OrderingReceiptTBS(
+        domain=b"b.example",
+        group_id=GROUP_ID,
+        epoch=8,
+        commit_hash=ordering.commit_hash(b"commit"),
+        confirmed_transcript_hash=hashlib.sha256(b"transcript").digest(),
+        accepted_at=NOW,
+    )
+    return ordering.sign_receipt(PycaProvider(), SERVICE_PRIVATE_KEY, tbs)
+
+
+def service_key() -> bytes:
+    """The public key of b.example's delivery service."""
+    return PycaProvider().signature_public_key(SignatureScheme.ed25519, SERVICE_PRIVATE_KEY)
+
+
+def log_entries() -> list[bytes]:
+    """The log of b.example: Bob has claimed his identity, and then Carol hers."""
+    provider = PycaProvider()
+    carols_key = bytes(range(0x20, 0x40))
+    carols = KeyPair(carols_key, provider.signature_public_key(SignatureScheme.ed25519, carols_key))
+    carol = credentials.identity_credential("carol@b.example", SignatureScheme.ed25519, carols.public_key)
+    return [
+        devices.claim_event(provider, CLIENT_ID, credential(), identity_key()).encode(),
+        devices.claim_event(provider, bytes(range(0xE0, 0xF0)), carol, carols).encode(),
+    ]
+
+
+def tree_head(size: int) -> log.SignedTreeHead:
+    """The head of the log when it had so many entries."""
+    head = log.TreeHead(
+        domain=b"b.example", tree_size=size, timestamp=NOW, root_hash=root_of(log_entries()[:size])
+    )
+    return log.sign_tree_head(PycaProvider(), SERVICE_PRIVATE_KEY, head)
+
+
+def history() -> log.IdentityHistory:
+    """Bob's."""
+    bobs, carols = log_entries()
+    event = log.LoggedEvent(
+        event=devices.DeviceEvent.decode(bobs), index=0, inclusion_path=(leaf_hash(carols),)
+    )
+    return log.IdentityHistory(events=(event,), head=tree_head(2))
+
+
 def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
     message = MESSAGE
+    message = envelope.Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )
     extension = packages[0].leaf_node.extensions[0]
     return {
+        "GroupAgreement": agreement(),
+        "OrderingReceipt": receipt(),
         "SessionTBS": binding.SessionTBS(
             domain=b"b.example",
             challenge=request.challenge,
@@ -274,6 +343,10 @@ def values() -> dict[str, Struct]:
             frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
         ),
         "InboxAck": binding.InboxAck(cursor=1),
+        "IdentityHistory": history(),
+        "SignedTreeHead": tree_head(1),
+        "ConsistencyRequest": log.ConsistencyRequest(first=1, second=2),
+        "ConsistencyProof": log.ConsistencyProof(path=(leaf_hash(log_entries()[1]),)),
         "KeyPackage 0x0001": packages[0],
         "KeyPackage 0x0002": packages[1],
     }

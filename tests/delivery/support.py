@@ -202,16 +202,31 @@ def service_process(
     folder: Path, *options: str, domain: str = "b.example", database: str | None = None
 ) -> Iterator[Process]:
     """A service as a user starts it, on a port of its own; without a database's URL, that is a file in `folder`."""
-    port = unused_port()
     database = database or sqlite_url(folder / "delivery.sqlite3")
+    with _launched(folder, database, *options, domain=domain) as process:
+        _wait_until_it_answers(process)
+        yield process
+
+
+@contextlib.contextmanager
+def service_processes(folder: Path, database_url: str) -> Iterator[tuple[Process, Process]]:
+    """The service of b.example as two processes, started at the same time, that share a database."""
+    with _launched(folder, database_url) as one, _launched(folder, database_url) as other:
+        for process in (one, other):
+            _wait_until_it_answers(process)
+        yield one, other
+
+
+@contextlib.contextmanager
+def _launched(folder: Path, database_url: str, *options: str, domain: str = "b.example") -> Iterator[Process]:
+    port = unused_port()
     command = [sys.executable, "-m", "mls_delivery", "--domain", domain, "--port", str(port)]
-    command += ["--database", database, "--allow-origin", ORIGIN, *options]
+    command += ["--database", database_url, "--allow-origin", ORIGIN, *options]
     log = folder / f"delivery-{port}.log"
     with log.open("wb") as output:
         popen = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)
     process = Process(domain, f"http://127.0.0.1:{port}", popen, log)
     try:
-        _wait_until_it_answers(process)
         yield process
     finally:
         if popen.poll() is None:
@@ -421,7 +436,7 @@ class Inbox:
         return frame.last_acknowledged
 
     def delivery(self) -> binding.InboxDelivery:
-        """The next delivery, with the MLSMessage out of its envelope; key counts before it are passed over."""
+        """The next delivery, with the MLSMessage alone; key counts before it are passed over."""
         frame = self.frame()
         while isinstance(frame, binding.InboxKeyCount):
             frame = self.frame()
@@ -532,5 +547,5 @@ def fetch(service: Running, identity: str, *suites: CipherSuite) -> tuple[bindin
 
 def bundles_in(body: bytes) -> tuple[binding.KeyBundle, ...]:
     """The bundles of a `KeyResponse`."""
-    results = [client.result for client in binding.KeyResponse.decode(body).clients]
+    results = [client.result for client in log.KeyResponse.decode(body).clients]
     return tuple(result for result in results if isinstance(result, binding.KeyBundle))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from mls_delivery.context import DeliveryService, delivery_service
 from mls_delivery.service import Limits
@@ -22,9 +21,11 @@ _SECONDS = Limits().message_seconds
 
 
 @pytest.fixture
-async def service(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> AsyncIterator[DeliveryService]:
-    """A service without its end points, with two people of one client each, whose keys are 1 and 2."""
-    store = open_store(f"sqlite:///{(tmp_path / 'b.sqlite3').as_posix()}")
+async def service(
+    provider: CryptoProvider, database_url: str, clock: Clock
+) -> AsyncIterator[DeliveryService]:
+    """A service without its end points, with two people of one client each."""
+    store = open_store(database_url)
     service = await delivery_service(
         domain="b.example",
         provider=provider,
@@ -56,8 +57,20 @@ async def _put(service: DeliveryService, number: int, *recipients: bytes, octets
     return [int(status) for status in submitted.statuses]
 
 
-async def _sequences(service: DeliveryService, client: int = 1) -> list[int]:
+async def _key(service: DeliveryService, number: int) -> int:
+    """The key in the store of bob's client, 1, or carol's, 2."""
+    clients = accounts.clients.c
+    query = select(clients.id).where(clients.client_id == bytes([number]) * 16)
+    return await service.store.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+
+async def _sequences(service: DeliveryService, number: int = 1) -> list[int]:
+    client = await _key(service, number)
     return [message.sequence for message in await service.store.read(messages.read_inbox, client, 0, 10**6)]
+
+
+async def _acknowledge(service: DeliveryService, cursor: int) -> None:
+    await service.store.write(messages.acknowledge, await _key(service, 1), cursor)
 
 
 async def test_old_messages_go_and_the_sequences_of_others_stay(
@@ -84,9 +97,10 @@ async def test_old_messages_go_and_the_sequences_of_others_stay(
 async def test_what_expires_is_known_by_name(service: DeliveryService, clock: Clock) -> None:
     await _put(service, 1, _BOB, _CAROL)
     await _put(service, 2)
-    found = await service.store.write(messages.expire, 1, clock.now + 1)
+    client = await _key(service, 1)
+    found = await service.store.write(messages.expire, client, clock.now + 1)
     assert found == [Expired(b"\x01" * 16, _BOB), Expired(b"\x02" * 16, _BOB)]
-    assert await service.store.write(messages.expire, 1, clock.now + 1) == []
+    assert await service.store.write(messages.expire, client, clock.now + 1) == []
 
 
 async def test_more_inboxes_than_one_look_finds(
@@ -102,13 +116,13 @@ async def test_more_inboxes_than_one_look_finds(
 async def test_an_inbox_counts_messages(service: DeliveryService, clock: Clock) -> None:
     assert [(await _put(service, number))[0] for number in range(1, 6)] == [0, 0, 0, 2, 2]
     # Taken from the front, and expired: either makes room.
-    await service.store.write(messages.acknowledge, 1, 1)
+    await _acknowledge(service, 1)
     assert [(await _put(service, number))[0] for number in (4, 5)] == [0, 2]
     clock.now += _SECONDS + 1
     await expire_messages(service)
     assert [(await _put(service, number))[0] for number in range(6, 10)] == [0, 0, 0, 2]
     assert await _sequences(service) == [5, 6, 7]
-    await service.store.write(messages.acknowledge, 1, 6)
+    await _acknowledge(service, 6)
     assert await service.store.read(messages.waiting) == 1
 
 
@@ -117,7 +131,7 @@ async def test_an_inbox_counts_octets(service: DeliveryService, clock: Clock) ->
     assert await _put(service, 2, octets=41) == [2]
     assert await _put(service, 3, octets=40) == [0]
     assert await _put(service, 4, octets=1) == [2]
-    await service.store.write(messages.acknowledge, 1, 1)
+    await _acknowledge(service, 1)
     assert await _put(service, 2, octets=60) == [0]
     clock.now += _SECONDS + 1
     await expire_messages(service)
@@ -126,14 +140,15 @@ async def test_an_inbox_counts_octets(service: DeliveryService, clock: Clock) ->
     assert await _put(service, 6, octets=1) == [2]
 
 
-def test_a_service_expires_messages_by_itself(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
-    database = tmp_path / "b.sqlite3"
-    with running_service(provider, database, clock=clock) as running:
+def test_a_service_expires_messages_by_itself(
+    provider: CryptoProvider, database_url: str, clock: Clock
+) -> None:
+    with running_service(provider, database_url, clock=clock) as running:
         bob = Device.registered(provider, running)
         for number in range(3):
             submit(running, "bob@b.example", message=MESSAGE + b"%d" % number)
     clock.now += _SECONDS + 1
-    with running_service(provider, database, clock=clock) as running:
+    with running_service(provider, database_url, clock=clock) as running:
         bob.service = running
         bob.open_session()
         submit(running, "bob@b.example", message=MESSAGE + b"new")
@@ -152,9 +167,11 @@ def _first_delivery(device: Device) -> InboxDelivery:
         return inbox.delivery()
 
 
-def test_nobody_gets_more_than_anybody_reads(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_nobody_gets_more_than_anybody_reads(
+    provider: CryptoProvider, database_url: str, clock: Clock
+) -> None:
     limits = Limits(inbox_messages_per_minute=2)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as running:
+    with running_service(provider, database_url, clock=clock, limits=limits) as running:
         bob = Device.registered(provider, running)
         Device.registered(provider, running, "carol@b.example")
         assert submit(running, "bob@b.example", message_id=b"1" * 16) == [0]

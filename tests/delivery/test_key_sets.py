@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from mls_delivery.service import Limits
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme
-from mls_federation.federation import binding, seed
+from mls_federation.federation import binding, log, seed
 from mls_federation.federation.identity import LONGEST_LIFETIME
 from mls_federation.federation.manifest import build_key_set, verify_bundle
 from tests.delivery.support import (
@@ -71,10 +70,10 @@ def test_sets_are_handed_out_in_order_and_once(
 
 
 @pytest.fixture
-def unsparing(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> Iterator[Running]:
+def unsparing(provider: CryptoProvider, database_url: str, clock: Clock) -> Iterator[Running]:
     """A service that does not mind how often somebody's keys are fetched."""
     limits = Limits(key_sets_per_minute=0)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         yield service
 
 
@@ -126,10 +125,10 @@ def _fetched_at_once(service: Running, count: int) -> list[bytes]:
 
 
 def test_who_is_drained_keeps_keys_for_one_use(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
     limits = Limits(key_sets_per_minute=3)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         bob = Device.registered(provider, service)
         bob.publish(*(bob.key_set(clock.now) for _ in range(10)), bob.key_set(clock.now, last_resort=True))
         flags = [fetch(service, "bob@b.example")[0].last_resort for _ in range(6)]
@@ -149,24 +148,19 @@ def test_who_is_drained_keeps_keys_for_one_use(
         assert carol.publish() == 7
 
 
-def _second_device(provider: CryptoProvider, service: Running, first: Device) -> Device:
-    """Another device of the same person, with a session."""
-    device = Device.new(provider, service)
-    first.admit(device)
-    device.open_session()
-    return device
-
-
 def test_the_answer_says_what_became_of_each_client(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
     laptop = Device.registered(provider, service)
-    phone, tablet = (_second_device(provider, service, laptop) for _ in range(2))
+    phone, tablet = (
+        Device.registered(provider, service, by=laptop),
+        Device.registered(provider, service, by=laptop),
+    )
     laptop.publish(laptop.key_set(clock.now, SUITE_1))
     phone.publish(phone.key_set(clock.now, SUITE_3, SUITE_2), phone.key_set(clock.now, SUITE_3))
     request = key_request("bob@b.example", SUITE_1)
     response = service.post("/v1/bundles", request, binding.MEDIA_TYPE_KEY_REQUEST)
-    found = {one.client_id: one for one in binding.KeyResponse.decode(checked(response)).clients}
+    found = {one.client_id: one for one in log.KeyResponse.decode(checked(response)).clients}
     assert {client_id: one.status for client_id, one in found.items()} == {
         laptop.client_id: binding.KeyStatus.keys,
         phone.client_id: binding.KeyStatus.no_common_suite,

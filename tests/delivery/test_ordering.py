@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace as replace_state
-from pathlib import Path
 
 import httpx
 import pytest
@@ -168,12 +167,11 @@ def test_of_many_commits_at_once_one_is_accepted(party: OrderedParty) -> None:
 
 
 def test_two_services_that_share_a_store_cannot_both_accept(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
-    database = tmp_path / "b.sqlite3"
     with (
-        running_service(provider, database, clock=clock) as one,
-        running_service(provider, database, clock=clock) as other,
+        running_service(provider, database_url, clock=clock) as one,
+        running_service(provider, database_url, clock=clock) as other,
     ):
         party = OrderedParty(provider, one, clock, "ann", "ben")
 
@@ -206,22 +204,21 @@ def test_two_services_that_share_a_store_cannot_both_accept(
 
 
 def test_what_was_accepted_outlives_the_service(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock
+    provider: CryptoProvider, database_url: str, clock: Clock
 ) -> None:
-    database = tmp_path / "b.sqlite3"
-    with running_service(provider, database, clock=clock) as service:
+    with running_service(provider, database_url, clock=clock) as service:
         party = OrderedParty(provider, service, clock, "ann", "ben")
         pending = party.commit("ben")
         receipt = party.accept("ben", pending)
-    with running_service(provider, database, clock=clock) as service:
+    with running_service(provider, database_url, clock=clock) as service:
         party.service = service
         assert party.submit(request_for(pending)) == receipt
         assert party.renew("ann").epoch == 3
 
 
-def test_old_commits_are_forgotten(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_old_commits_are_forgotten(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
     limits = Limits(group_commits=2, group_commit_seconds=1000)
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+    with running_service(provider, database_url, clock=clock, limits=limits) as service:
         party = OrderedParty(provider, service, clock, "ann", "ben")
         for _ in range(3):
             party.renew("ann")
@@ -233,9 +230,11 @@ def test_old_commits_are_forgotten(provider: CryptoProvider, tmp_path: Path, clo
         assert len(party.missed(4).commits) == 1
 
 
-def test_large_commits_are_forgotten_sooner(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_large_commits_are_forgotten_sooner(
+    provider: CryptoProvider, database_url: str, clock: Clock
+) -> None:
     with running_service(
-        provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(group_commit_octets=1)
+        provider, database_url, clock=clock, limits=Limits(group_commit_octets=1)
     ) as service:
         party = OrderedParty(provider, service, clock, "ann", "ben")
         party.renew("ann")
@@ -243,8 +242,8 @@ def test_large_commits_are_forgotten_sooner(provider: CryptoProvider, tmp_path: 
         assert len(party.missed(1).commits) == 1
 
 
-def test_what_was_missed_comes_in_portions(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
-    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=Limits(body=8192)) as service:
+def test_what_was_missed_comes_in_portions(provider: CryptoProvider, database_url: str, clock: Clock) -> None:
+    with running_service(provider, database_url, clock=clock, limits=Limits(body=8192)) as service:
         party = OrderedParty(provider, service, clock, "ann", "ben")
         for _ in range(12):
             party.renew("ann")

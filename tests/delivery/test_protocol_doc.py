@@ -16,7 +16,7 @@ from mls_delivery.context import ENDPOINTS
 from mls_delivery.refusals import KINDS
 from mls_delivery.service import Limits
 from mls_federation.crypto import CryptoProvider, SignatureScheme
-from mls_federation.federation import binding, manifest, seed
+from mls_federation.federation import binding, log, manifest, seed
 from mls_federation.mls.key_package import KeyPackage
 from tests.delivery import protocol_example as example
 from tests.delivery.presentation import annotated, declaration, octets
@@ -88,6 +88,22 @@ def test_the_session_request_is_signed(provider: CryptoProvider) -> None:
     provider.verify(SignatureScheme.ed25519, example.identity_key().public_key, signed, signature)
 
 
+def test_the_history_of_the_example_is_believed(provider: CryptoProvider) -> None:
+    history = log.IdentityHistory.decode(octets(_EXAMPLES["IdentityHistory"]))
+    (key,) = re.findall(r"`signing_key`\n\n```\n([0-9a-f]{64})\n```", _DOCUMENT)
+    found = log.verify_history(provider, bytes.fromhex(key), example.BOB.decode(), history)
+    assert found.root == example.credential()
+    leaves = re.findall(r"^([0-9a-f]{64})  (?:Bob|Carol)'s$", _DOCUMENT, re.MULTILINE)
+    assert leaves[0] == hashlib.sha256(b"\x00" + history.events[0].event.encode()).hexdigest()
+    root = hashlib.sha256(b"\x01" + bytes.fromhex("".join(leaves))).digest()
+    assert root == history.head.tree_head.root_hash
+    kept = log.SignedTreeHead.decode(octets(_EXAMPLES["SignedTreeHead"]))
+    asked = log.ConsistencyRequest.decode(octets(_EXAMPLES["ConsistencyRequest"]))
+    assert log.compare_heads(kept, history.head) == asked
+    proof = log.ConsistencyProof.decode(octets(_EXAMPLES["ConsistencyProof"]))
+    log.verify_growth(kept, history.head, proof.path)
+
+
 def _documented_key_packages() -> tuple[bytes, ...]:
     packages = tuple(octets(_EXAMPLES[f"KeyPackage {number}"]) for number in ("0x0001", "0x0002"))
     assert packages == tuple(KeyPackage.decode(package).encode() for package in packages)
@@ -102,7 +118,7 @@ def test_the_signed_request_is_reproducible(provider: CryptoProvider) -> None:
     assert headers == example.signed_headers()
     digest = base64.b64encode(hashlib.sha256(octets(_EXAMPLES["RelayRequest"])).digest()).decode()
     assert headers["Content-Digest"] == f"sha-256=:{digest}:"
-    key = provider.signature_public_key(SignatureScheme.ed25519, example.SERVICE_PRIVATE_KEY)
+    key = provider.signature_public_key(SignatureScheme.ed25519, example.PEER_PRIVATE_KEY)
     assert binding.to_base64url(key) in base
     signature = base64.b64decode(headers["Signature"].partition("=")[2].strip(":"))
     provider.verify(SignatureScheme.ed25519, key, base.encode("ascii"), signature)

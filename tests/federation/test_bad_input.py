@@ -47,10 +47,10 @@ from mls_federation.federation.binding import (
     InboxFrame,
     InboxFrameType,
     KeyBundle,
-    KeyResponse,
     KeyStatus,
 )
 from mls_federation.federation.envelope import Envelope
+from mls_federation.federation.log import KeyResponse
 from mls_federation.io import HttpTransport
 from tests.support.services import (
     HOST,
@@ -164,6 +164,9 @@ def description(**changed: object) -> dict[str, object]:
                 "bundles",
                 "messages",
                 "inbox",
+                "tree_head",
+                "consistency",
+                "log_entries",
             )
         },
         "limits": {},
@@ -298,9 +301,10 @@ def in_bundle(change: Callable[[KeyBundle], KeyBundle]) -> Callable[[bytes], byt
     """A change of the one bundle in a response."""
 
     def changed(body: bytes) -> bytes:
-        [client] = KeyResponse.decode(body).clients
+        answer = KeyResponse.decode(body)
+        [client] = answer.clients
         assert isinstance(client.result, KeyBundle)
-        return KeyResponse(clients=(replace(client, result=change(client.result)),)).encode()
+        return replace(answer, clients=(replace(client, result=change(client.result)),)).encode()
 
     return changed
 
@@ -309,8 +313,9 @@ def in_answer(change: Callable[[ClientKeys], tuple[ClientKeys, ...]]) -> Callabl
     """A change of what a response says of the one client."""
 
     def changed(body: bytes) -> bytes:
-        [client] = KeyResponse.decode(body).clients
-        return KeyResponse(clients=change(client)).encode()
+        answer = KeyResponse.decode(body)
+        [client] = answer.clients
+        return replace(answer, clients=change(client)).encode()
 
     return changed
 
@@ -393,26 +398,42 @@ _CHANGES = [
     pytest.param(lambda body: body[:-1], DecodeError, "malformed", id="truncated"),
     pytest.param(lambda body: body + b"\x00", DecodeError, "malformed", id="trailing octet"),
     pytest.param(lambda _: b"<html>", DecodeError, "malformed", id="a web page"),
-    pytest.param(lambda _: b"\x00", ValidationError, "no-bundles", id="no bundles"),
+    pytest.param(
+        lambda body: replace(KeyResponse.decode(body), clients=()).encode(),
+        ValidationError,
+        "no-bundles",
+        id="no bundles",
+    ),
     pytest.param(lambda body: body + bytes(4 << 20), TransportError, "response-too-large", id="oversized"),
 ]
 
 
 async def test_clients_without_keys_are_named(addresses: Addresses) -> None:
-    elsewhere = ClientKeys(
-        client_id=b"1" * 16, status=KeyStatus.no_common_suite, result=CipherSuites(offered=(P256,))
-    )
-    spent = ClientKeys(client_id=b"2" * 16, status=KeyStatus.exhausted, result=None)
+    """Bob has three devices, of which two have no keys that would do."""
+    bob_name = unique("bob", "b.example")
     async with (
         proxy_before(addresses.by_domain["b.example"]) as proxy,
         person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
-        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+        person(bob_name, addresses.by_domain) as bob,
+        unregistered(bob_name, addresses.by_domain) as laptop,
+        unregistered(bob_name, addresses.by_domain) as phone,
     ):
-        changed = in_answer(lambda client: (elsewhere, client, spent))
+        for device in (laptop, phone):
+            await bob.client.admit_device(device.client.device_request())
+        own, other, spent = (device.client.account.client_id for device in (bob, laptop, phone))
+        elsewhere = ClientKeys(
+            client_id=other, status=KeyStatus.no_common_suite, result=CipherSuites(offered=(P256,))
+        )
+
+        def changed(body: bytes) -> bytes:
+            answer = KeyResponse.decode(body)
+            clients = {client.client_id: client for client in answer.clients} | {other: elsewhere}
+            return replace(answer, clients=tuple(clients.values())).encode()
+
         changing(proxy, "/v1/bundles", changed, MEDIA_TYPE_KEY_RESPONSE)
         fetched = await alice.client.fetch_key_bundles(bob.identity)
-        assert fetched.without == (WithoutKeys(b"1" * 16, (P256,)), WithoutKeys(b"2" * 16, ()))
-        assert [bundle.identity for bundle in fetched.bundles] == [bob.identity]
+        assert set(fetched.without) == {WithoutKeys(other, (P256,)), WithoutKeys(spent, ())}
+        assert [bundle.client_id for bundle in fetched.bundles] == [own]
         # Those who have keys can be added.
         await still_talk(alice, bob, await friends(alice, bob))
 
@@ -474,6 +495,12 @@ def changing(proxy: Proxy, path: str, change: Callable[[bytes], bytes], media_ty
 # -- messages that do not fit
 
 
+def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """An envelope whose message was changed; what is no envelope, a service does not take."""
+    opened = Envelope.decode(envelope)
+    return replace(opened, message=change(opened.message)).encode()
+
+
 class Postman:
     """Puts octets into somebody's inbox, as anybody can."""
 
@@ -517,9 +544,12 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         await refused(welcome, ValidationError, "already-joined")
 
         # truncated, and more than there should be
-        inside = Envelope.decode(once).message
-        for other in (inside[:-1], inside[:20], inside + b"\x00"):
-            await refused(Envelope(message=other, receipt=None).encode(), DecodeError, "malformed")
+        for change in (
+            lambda octets: octets[:-1],
+            lambda octets: octets[:20],
+            lambda octets: octets + b"\x00",
+        ):
+            await refused(inside(once, change), DecodeError, "malformed")
 
         # changed on the way; what was really sent comes later
         proxy.answer = HTMLResponse("<h1>Bad gateway</h1>", 502)

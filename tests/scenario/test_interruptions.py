@@ -15,6 +15,7 @@ from mls_federation.client import (
     ConnectionChanged,
     EpochChanged,
     GroupJoined,
+    LogFault,
     MessageReceived,
     MessageRefused,
     Ports,
@@ -22,7 +23,7 @@ from mls_federation.client import (
 )
 from mls_federation.client.state import ClientState
 from mls_federation.crypto.pyca import PycaProvider
-from mls_federation.errors import StateError, StorageError, TransportError, VerificationError
+from mls_federation.errors import StateError, StorageError, TransportError, ValidationError
 from mls_federation.io import HttpTransport
 from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
@@ -321,11 +322,20 @@ async def test_a_service_that_has_lost_its_database(services: dict[str, Service]
         await bob.told(ConnectionChanged, state="connected")
         await alice.client.send(group_id, b"hello")
         await bob.told(MessageReceived, data=b"hello")
-        with pytest.raises(VerificationError) as caught:
-            await bob.client.register()
-        assert caught.value.code == "bad-tree-head"
-        await bob.client.set_delivery_service("b.example", addresses["b.example"])
+
+        # With its database, the service has lost its key and its log. What it says of anybody is not believed any more,
+        # until those who know better say so.
+        fault = await bob.told(LogFault, domain="b.example")
+        assert fault.error.code == "pinned-key-changed"
+        await bob.client.clear_log_fault("b.example")
         await bob.client.register()
+        with pytest.raises(ValidationError) as caught:
+            await alice.client.fetch_key_bundles(bob.identity)
+        assert caught.value.code == "pinned-key-changed"
+        with pytest.raises(StateError) as stopped:
+            await alice.client.fetch_key_bundles(bob.identity)
+        assert stopped.value.code == "log-fault"
+        await alice.client.clear_log_fault("b.example")
         assert [bob.identity] == [
             bundle.identity for bundle in (await alice.client.fetch_key_bundles(bob.identity)).bundles
         ]

@@ -38,10 +38,10 @@ class Server:
         """Of a database, as the service takes it."""
         return f"postgresql://tests@/{database}?host={quote(str(self.folder), safe='')}"
 
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, *values: object, database: str = "postgres") -> list[tuple[Any, ...]]:
         """What a statement gives, in a transaction of its own."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def fresh(self, template: str = "template0") -> str:
@@ -49,6 +49,15 @@ class Server:
         name = f"fresh_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def disconnect(self, database: str, query: str = "%") -> int:
+        """End connections to a database, with a pattern for what they did last; returns how many there were."""
+        ended = self.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND query LIKE %s",
+            database,
+            query,
+        )
+        return len(ended)
 
     @contextlib.contextmanager
     def lent(self, template: str) -> Iterator[str]:
@@ -67,11 +76,13 @@ class Server:
         self._used.append(name)
 
     def _empty(self, database: str) -> None:
-        tables = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database)
-        names = [name for (name,) in tables if name != "alembic_version"]
+        tables = self.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=database
+        )
+        names = [name for (name,) in tables if not name.endswith("_version")]
         deletions = [f"DELETE FROM {name};" for name in names]  # noqa: S608 - the names are our own tables'
         # Rows of one table refer to those of another; this lets them go in any order.
-        self.execute("".join(["SET session_replication_role = replica;", *deletions]), database)
+        self.execute("".join(["SET session_replication_role = replica;", *deletions]), database=database)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What the service keeps, and how: a `Store` that runs plain functions in transactions, and topics made of such functions.
 
     accounts    identities, their clients, sessions, the service's signing key
+    challenges  those for sessions that were used
     devices     the events that say which clients an identity has
     key_sets    published keys, each handed out once
     messages    inboxes
@@ -36,12 +37,16 @@ database. An announcement says only that there is something to look for in the s
 for several, but never too early, and never not at all.
 
 **Portable**: keys are `schema.Key`, times and sequences `BigInteger`, octets `LargeBinary`, names `Text`. What SQLite and PostgreSQL
-do differently is in `database.py` alone.
+do differently is in `sqlite.py` and `postgresql.py`, behind `database.Database`. A statement that is run for every message is
+made once, as `schema.Prepared`. Tests that take the fixture `database_url`, or `service`, run on both.
+
+**Tables change** with a migration (`migrations/`). Until the first release there is one, which is made anew from the tables:
+run `python -m dev.initial_migration` after each change to them, else a test fails.
 """
 
-from . import accounts, devices, groups, key_sets, log, messages, peers, relay
+from . import accounts, challenges, devices, groups, key_sets, log, messages, peers, relay
 from .announcements import announce
-from .database import StoreError
+from .errors import StoreError
 from .store import Store, open_store
 
 __all__ = [
@@ -49,6 +54,7 @@ __all__ = [
     "StoreError",
     "accounts",
     "announce",
+    "challenges",
     "devices",
     "groups",
     "key_sets",

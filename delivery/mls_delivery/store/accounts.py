@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from ..refusals import Refused
-from .database import StoreError
+from .errors import StoreError
 from .schema import Key, metadata
 
 # One row.

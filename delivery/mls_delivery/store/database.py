@@ -10,12 +10,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from .announcements import Announcement, Listeners
+from .errors import StoreError
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
-
-
-class StoreError(Exception):
-    """The store cannot be used; the message says why, for the operator."""
 
 
 class Database(Protocol):

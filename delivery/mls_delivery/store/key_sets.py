@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -12,13 +12,16 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
     delete,
     func,
     insert,
     select,
+    text,
     update,
 )
 
@@ -45,6 +48,24 @@ key_sets = Table(
     UniqueConstraint("client", "user_init_key_id"),
 )
 
+# Whose each published KeyPackage is, until it expires, so that a Welcome finds its client.
+key_package_refs = Table(
+    "key_package_refs",
+    metadata,
+    Column("ref", LargeBinary, nullable=False),
+    Column("client", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    PrimaryKeyConstraint("ref", "client"),
+    Index(None, "client", "expires"),
+)
+
+# A KeyPackage may be in several sets.
+_NAME = text(
+    "INSERT INTO key_package_refs (ref, client, expires) VALUES (:ref, :client, :expires) ON CONFLICT DO NOTHING"
+)
+# How many parameters a query has at most.
+_BATCH = 500
+
 
 @dataclass(frozen=True)
 class NewKeySet:
@@ -56,6 +77,7 @@ class NewKeySet:
         expires: the second from which it must not be handed out any more.
         last_resort: handed out when no other is left, and kept.
         content: the encoded `KeySet`.
+        refs: the KeyPackageRef of each of its KeyPackages, and the second from which that is not valid any more.
     """
 
     user_init_key_id: bytes
@@ -63,6 +85,7 @@ class NewKeySet:
     expires: int
     last_resort: bool
     content: bytes
+    refs: tuple[tuple[bytes, int], ...]
 
 
 @dataclass(frozen=True)
@@ -100,7 +123,8 @@ def publish(
     """
     check_active(connection, client)
     # A set that has expired cannot be published again (service.check_key_set), so there is no need to remember it.
-    connection.execute(delete(key_sets).where(key_sets.c.client == client, key_sets.c.expires <= now))
+    for table in (key_sets, key_package_refs):
+        connection.execute(delete(table).where(table.c.client == client, table.c.expires <= now))
     for key_set in new:
         digest = hashlib.sha256(key_set.content).digest()
         known = connection.scalar(
@@ -134,6 +158,9 @@ def publish(
                 content=key_set.content,
             )
         )
+        connection.execute(
+            _NAME, [{"ref": ref, "client": client, "expires": expires} for ref, expires in key_set.refs]
+        )
     count = available(connection, client, now)
     if count > max_key_sets:
         raise Refused(
@@ -155,6 +182,22 @@ def available(connection: Connection, client: int, now: int) -> int:
         )
     )
     return int(count or 0)
+
+
+def clients_named(connection: Connection, refs: Iterable[bytes], now: int) -> set[int]:
+    """The clients that have published one of these KeyPackages, by their keys in the store."""
+    wanted = list(refs)
+    found: set[int] = set()
+    for start in range(0, len(wanted), _BATCH):
+        found.update(
+            connection.scalars(
+                select(key_package_refs.c.client).where(
+                    key_package_refs.c.ref.in_(wanted[start : start + _BATCH]),
+                    key_package_refs.c.expires > now,
+                )
+            )
+        )
+    return found
 
 
 def take(

@@ -29,6 +29,7 @@ from mls_federation.federation.binding import Notice, RecipientStatus
 
 from .accounts import check_active, clients, identities
 from .announcements import announce
+from .key_sets import clients_named
 from .schema import Prepared, metadata
 
 ARRIVED = "message-arrived"
@@ -171,16 +172,21 @@ def submit(
     message: bytes,
     now: int,
     room: Room,
+    named: frozenset[bytes] | None = None,
 ) -> Submitted:
-    """Put a message into the inbox of every client of each recipient.
+    """Put a message into the inbox of every client of each recipient, or of those whose KeyPackages are named.
 
-    An inbox that has had the same message under the same id does not get it again; one that has no room for it does not get it.
+    Recipients of whom no client is named are unknown, like those whom nobody knows. An inbox that has had the same message under the
+    same id does not get it again, and one that has no room for it does not get it.
     """
     fingerprint = hashlib.sha256(message_id + message).digest()
+    chosen = None if named is None else clients_named(connection, named, now)
     statuses: dict[bytes, RecipientStatus] = {}
     rows: list[dict[str, object]] = []
     for recipient in dict.fromkeys(recipients):
         found = _INBOXES_OF.run(connection, identity=recipient, fingerprint=fingerprint).all()
+        if chosen is not None:
+            found = [row for row in found if row[0] in chosen]
         statuses[recipient] = RecipientStatus.accepted if found else RecipientStatus.unknown
         for client, last_sequence, waiting, octets, had_at in found:
             if had_at is not None and had_at >= now - _MEMORY_SECONDS:

@@ -19,7 +19,7 @@ class SQLite:
 
     def __init__(self, address: URL) -> None:
         self.writer = _engine(address, "BEGIN IMMEDIATE")
-        self.reader = _engine(address, "BEGIN")
+        self.reader = _engine(address, "BEGIN", "query_only=ON")
         self._listeners: Listeners | None = None
 
     def listen(self, listeners: Listeners) -> None:
@@ -40,14 +40,14 @@ class SQLite:
         self.writer.dispose()
 
 
-def _engine(address: URL, begin: str) -> Engine:
+def _engine(address: URL, begin: str, *settings: str) -> Engine:
     # Parameters are ciphertexts and hashes at best; error messages, which get logged, go without them.
     engine = create_engine(address, hide_parameters=True, paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, *settings):
             connection.execute(f"PRAGMA {setting}")
 
     @event.listens_for(engine, "begin")

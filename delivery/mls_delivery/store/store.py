@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from .announcements import Listeners
-from .database import Database, StoreError, cause, database_at
-from .schema import metadata
+from .database import Database, cause, database_at
+from .errors import StoreError
+from .migrations import migrate
 from .writing import Writer
 
 P = ParamSpec("P")
@@ -23,15 +24,15 @@ _READERS = 4
 
 
 def open_store(url: str) -> Store:
-    """Open the store at a database URL such as `sqlite:////var/lib/mls/a.sqlite3`; make it if it is not there.
+    """Open the store at a database URL such as `sqlite:////var/lib/mls/a.sqlite3`; make what is missing.
 
     Raises:
-        StoreError: it cannot be opened, or it is none of this version.
+        StoreError: it cannot be opened, or it is none of this version or an earlier one.
     """
     database = database_at(url)
     try:
         with database.writer.begin() as connection:
-            _prepare(connection)
+            migrate(connection)
     except SQLAlchemyError as fault:
         database.close()
         raise StoreError(f"The database cannot be opened: {cause(fault)}.") from fault
@@ -39,14 +40,6 @@ def open_store(url: str) -> Store:
         database.close()
         raise
     return Store(database)
-
-
-def _prepare(connection: Connection) -> None:
-    present = set(inspect(connection).get_table_names())
-    if not present:
-        metadata.create_all(connection)
-    elif present != set(metadata.tables):
-        raise StoreError("The database holds something else than a delivery service of this version.")
 
 
 class Store:

@@ -24,6 +24,7 @@ from ..client import (
     EpochChanged,
     Event,
     GroupJoined,
+    GroupReinitialized,
     MessageReceived,
     MessageRefused,
     Ports,
@@ -258,7 +259,7 @@ class Bridge:
 
     def _on_event(self, number: int, event: Event) -> None:
         match event:
-            case GroupJoined(group_id):
+            case GroupJoined(group_id=group_id) | GroupReinitialized(group_id=group_id):
                 self._emit(
                     "group", GroupEvent(client=number, group_id=group_id, details=self._now(number, group_id))
                 )

@@ -234,7 +234,12 @@ def _accept_held(
 ) -> Accepted:
     """Try again what came too early for this group, or was of a branch that we were not on."""
     known = state.group(group_id)
-    mine = [stray for stray in state.strays if _group_id_of(stray) == group_id]
+    ended = known.group.reinit is not None
+    mine = [
+        stray
+        for stray in state.strays
+        if _group_id_of(stray) == group_id or (ended and _is_welcome(stray))  # into what it begins anew as
+    ]
     strays = tuple(stray for stray in state.strays if stray not in mine)
     state = replace(state.with_group(replace(known, held=())), strays=strays)
     accepted = _try_again(provider, state, (*known.held, *mine), events, now)
@@ -266,7 +271,8 @@ def _refuse(state: ClientState, envelope: bytes, error: RemoteError, now: int) -
     held = False
     if known is None:
         # A departed group's are of its members' branches: we may be added again.
-        if error.code == "unknown-group" or group_id in state.departed:
+        # And a Welcome whose PSK we lack may be into what a group of ours begins anew as, before we know that it ends.
+        if error.code in ("unknown-group", "unknown-psk") or group_id in state.departed:
             state, held = replace(state, strays=_latest((*state.strays, envelope))), True
     elif error.code == "future-epoch" or _may_be_of_another_branch(known, envelope, error):
         waiting = (*known.held, envelope)

@@ -11,16 +11,18 @@ from dataclasses import replace
 
 from ..crypto import CipherSuite
 from ..errors import UnsupportedError, UsageError
+from ..federation.audit import Finding
 from ..federation.binding import domain_of
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
-from . import devices, session
+from . import devices, log, session
 from .account import Account, new_account, supported_suites
 from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
 from .devices import DeviceDetails
 from .events import Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
+from .log_state import Fault
 from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
@@ -87,11 +89,14 @@ class Client:
     async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:
         """Say where the delivery service of a domain is; it is asked who it is.
 
+        If it signs by another key than it did when we met it, that is a fault (`LogFault`).
+
         Raises:
             UsageError, TransportError, ServiceError, DecodeError, ValidationError, UnsupportedError: see `find_service`.
         """
         service = await find_service(self._core.ports.transport, domain, url)
         self._core.services[domain] = service
+        await log.meet(self._core, domain)
         return service
 
     def use_services(self, services: Mapping[str, DeliveryService]) -> None:
@@ -179,9 +184,10 @@ class Client:
             What was there of each client; of those without keys, why.
 
         Raises:
-            StateError: code `unknown-domain`.
+            StateError: code `unknown-domain`; `log-fault`: its delivery service was found to be dishonest.
             UnsupportedError: a suite is not available here.
-            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`.
+            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`; and if the keys
+                are not those of the identity's devices as the service's log has them, see `log.accept_history`.
         """
         provider = self._core.ports.provider
         wanted = supported_suites(provider) if cipher_suites is None else tuple(cipher_suites)
@@ -190,13 +196,42 @@ class Client:
                 raise UnsupportedError(
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
-        ports = self._core.ports
-        fetched = await self._core.ask(
+        ports, before = self._core.ports, self._core.state.logs
+        before.check(domain_of(identity))
+        fetched, history = await self._core.ask(
             domain_of(identity),
             lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
+        await log.verify_fetched(self._core, identity, fetched, history, before)
         self._fetched[identity] = fetched
         return fetched
+
+    # -- the logs of delivery services
+
+    @property
+    def log_faults(self) -> Mapping[str, Fault]:
+        """What was found against delivery services, by domain; nobody is added from these."""
+        return self._core.state.logs.faults
+
+    async def clear_log_fault(self, domain: str) -> None:
+        """Trust the delivery service of a domain again: its key, its log and its identities' devices are taken as it shows them
+        next, as if we had never met it.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            TransportError, ServiceError, DecodeError, ValidationError, UnsupportedError: see `find_service`.
+        """
+        await log.clear_fault(self._core, domain)
+
+    async def audit_log(self, domain: str) -> tuple[Finding, ...]:
+        """Read the whole log of a domain: every entry that must not be there. It may be long.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            VerificationError: code `bad-log-entries`, or that of a fault.
+            ServiceError, TransportError, ValidationError, DecodeError: it cannot be read.
+        """
+        return await log.audit_log(self._core, domain)
 
     # -- groups
 
@@ -222,11 +257,12 @@ class Client:
         not fit. For our own identity, these are our other devices.
 
         Raises:
-            StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are.
+            StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are; `log-fault`.
             Everything that `fetch_key_bundles` raises.
         """
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
+        self._core.state.logs.check(domain_of(identity))
         if any(who.identity == identity for who in known.identities.values()):
             await devices.check_missing(self._core, known, identity)
         fetched = self._fetched.pop(identity, None)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..errors import ServiceError, StateError
 from ..federation.binding import ServiceDescription
-from .delivery_service import DeliveryService, describe_through, open_session, through
+from .delivery_service import DeliveryService, describe_through, find_service, open_session, through
 from .events import Event, MessageReceived
 from .ports import Ports
 from .results import Delivery
@@ -147,13 +147,30 @@ class Core:
         """
         if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
             return await request(self.service(domain))
-        own = self.own_service
-        if domain not in self._descriptions:
+        own, description = self.own_service, await self.describe(domain)
+        return await self.in_session(lambda token: request(through(own, description, token)))
+
+    async def describe(self, domain: str, *, again: bool = False) -> ServiceDescription:
+        """What the service of a domain says of itself.
+
+        Args:
+            again: ask it, even if we know.
+
+        Raises:
+            Everything that `ask` and `find_service` raise.
+        """
+        if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
+            service = self.service(domain)
+            if again:
+                service = await find_service(self.ports.transport, domain, service.url)
+                self.services[domain] = service
+            return service.description
+        if again or domain not in self._descriptions:
+            own = self.own_service
             self._descriptions[domain] = await self.in_session(
                 lambda token: describe_through(self.ports.transport, own, domain, token)
             )
-        description = self._descriptions[domain]
-        return await self.in_session(lambda token: request(through(own, description, token)))
+        return self._descriptions[domain]
 
     # -- our session there
 

@@ -18,7 +18,6 @@ from ..federation.binding import (
     Challenge,
     CipherSuites,
     KeyBundle,
-    KeyResponse,
     KeySet,
     PublishRequest,
     PublishResponse,
@@ -33,7 +32,16 @@ from ..federation.binding import (
     to_base64url,
 )
 from ..federation.devices import DeviceEvent
-from ..federation.log import HistoryRequest, IdentityHistory
+from ..federation.log import (
+    ConsistencyProof,
+    ConsistencyRequest,
+    EntriesRequest,
+    EntriesResponse,
+    HistoryRequest,
+    IdentityHistory,
+    KeyResponse,
+    SignedTreeHead,
+)
 from ..federation.manifest import verify_bundle
 from ..federation.seed import GetUserInitKeyRequest, from_rfc9420
 from .account import Account
@@ -45,7 +53,19 @@ S = TypeVar("S", bound=Struct)
 
 # Octets that an answer may have: larger ones are not read to their end.
 _MAX_RESPONSE = 4 << 20
-_ENDPOINTS = ("challenge", "devices", "history", "sessions", "key_sets", "bundles", "messages", "inbox")
+_ENDPOINTS = (
+    "challenge",
+    "devices",
+    "sessions",
+    "key_sets",
+    "bundles",
+    "messages",
+    "inbox",
+    "history",
+    "tree_head",
+    "consistency",
+    "log_entries",
+)
 
 
 @dataclass(frozen=True)
@@ -233,6 +253,37 @@ async def fetch_history(transport: Transport, service: DeliveryService, identity
     return await _post(transport, service, "history", request, IdentityHistory)
 
 
+async def fetch_tree_head(transport: Transport, service: DeliveryService) -> SignedTreeHead:
+    """The present head of the service's log; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: it is not to be had.
+    """
+    return await _post(transport, service, "tree_head", None, SignedTreeHead)
+
+
+async def fetch_consistency(
+    transport: Transport, service: DeliveryService, question: ConsistencyRequest
+) -> tuple[bytes, ...]:
+    """What the service shows for its log having grown from one size to another; nothing of it is verified.
+
+    Raises:
+        ServiceError: code `no-such-tree` among others.
+        TransportError: code `unreachable`.
+    """
+    return (await _post(transport, service, "consistency", question, ConsistencyProof)).path
+
+
+async def fetch_entries(transport: Transport, service: DeliveryService, start: int) -> tuple[bytes, ...]:
+    """Entries of the service's log from number `start` on, as many as it gives at once; nothing of it is verified.
+
+    Raises:
+        ServiceError, TransportError: they are not to be had.
+    """
+    request = EntriesRequest(start=start, count=2**32 - 1)
+    return (await _post(transport, service, "log_entries", request, EntriesResponse)).entries
+
+
 async def publish(
     transport: Transport, service: DeliveryService, token: bytes, key_sets: Sequence[KeySet]
 ) -> int:
@@ -256,8 +307,10 @@ async def fetch_bundles(
     identity: str,
     wanted: Sequence[CipherSuite],
     now: int,
-) -> FetchedKeys:
+) -> tuple[FetchedKeys, IdentityHistory]:
     """The keys of all clients of an identity, each verified (`manifest.verify_bundle`), and the clients that have none.
+
+    Whether these are the clients of the identity, its history is to say, which is not verified.
 
     Raises:
         ServiceError: code `unknown-identity`, `keys-exhausted`, `no-common-suite` among others.
@@ -271,7 +324,8 @@ async def fetch_bundles(
     response = await _send(
         transport, service, "POST", "bundles", MEDIA_TYPE_KEY_REQUEST, request.encode(), headers
     )
-    clients = _decode(response, KeyResponse).clients
+    answer = _decode(response, KeyResponse)
+    clients = answer.clients
     if len({client.client_id for client in clients}) != len(clients):
         raise ValidationError("the delivery service named a client twice", code="bad-answer")
     bundles = []
@@ -286,7 +340,7 @@ async def fetch_bundles(
         bundles.append(verify_bundle(provider, identity, client.result, wanted=wanted, now=now))
     if not bundles:
         raise ValidationError("the delivery service answered without any keys", code="no-bundles")
-    return FetchedKeys(tuple(bundles), tuple(without))
+    return FetchedKeys(tuple(bundles), tuple(without)), answer.history
 
 
 async def submit(

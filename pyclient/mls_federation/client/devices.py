@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..errors import ServiceError, StateError, ValidationError
-from ..federation.binding import domain_of
 from ..federation.credentials import basic_identity
 from ..federation.devices import (
     DeviceEvent,
@@ -19,9 +18,9 @@ from ..federation.devices import (
     request_text,
     revoke_event,
 )
-from ..federation.log import IdentityHistory, verify_history
 from .core import Core
-from .delivery_service import add_device_event, fetch_history
+from .delivery_service import add_device_event
+from .log import accept_history, fetch_devices
 from .members import leaves_of
 from .state import GroupState
 
@@ -106,17 +105,6 @@ async def fetch_own_devices(core: Core) -> Devices:
         ServiceError, TransportError, ValidationError, VerificationError: as `fetch_devices`.
     """
     return await fetch_devices(core, core.state.account.identity)
-
-
-async def fetch_devices(core: Core, identity: str) -> Devices:
-    """The chain of an identity, verified.
-
-    Raises:
-        StateError: code `unknown-domain`.
-        ServiceError, TransportError, ValidationError, VerificationError: as `fetch_history` and `verify_history`.
-    """
-    service = core.service(domain_of(identity))
-    return _verified(core, identity, await fetch_history(core.ports.transport, service, identity))
 
 
 async def identity_key_of(core: Core, identity: str, client_id: bytes) -> bytes:
@@ -228,18 +216,14 @@ async def _change(core: Core, event_after: Callable[[Devices], DeviceEvent | Non
         if event is None:
             return devices
         attempts -= 1
+        before = core.state.logs
         try:
             history = await add_device_event(core.ports.transport, core.own_service, event)
         except ServiceError as error:
             if error.code != "stale-event" or attempts == 0:
                 raise
         else:
-            return _verified(core, core.state.account.identity, history)
-
-
-def _verified(core: Core, identity: str, history: IdentityHistory) -> Devices:
-    service = core.service(domain_of(identity))
-    return verify_history(core.ports.provider, service.description.signing_key, identity, history)
+            return await accept_history(core, core.state.account.identity, history, before)
 
 
 async def _why_not(core: Core) -> StateError:

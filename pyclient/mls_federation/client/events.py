@@ -17,6 +17,14 @@ class GroupJoined:
 
 
 @dataclass(frozen=True)
+class GroupReinitialized:
+    """A group has begun anew as another, with another cipher suite. The old one is at its end."""
+
+    old_group_id: bytes
+    group_id: bytes
+
+
+@dataclass(frozen=True)
 class MessageReceived:
     """Data from a member of a group.
 
@@ -147,6 +155,7 @@ class LogFault:
 
 Event: TypeAlias = (
     GroupJoined
+    | GroupReinitialized
     | MessageReceived
     | EpochChanged
     | RemovedFromGroup

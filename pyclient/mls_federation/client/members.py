@@ -9,7 +9,8 @@ from ..crypto import CryptoProvider
 from ..errors import ValidationError
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
-from ..mls import CommitMessage, Group, ProposalMessage
+from ..federation.membership import check_one_root_each, same_client
+from ..mls import CommitMessage, Group, KeyPackage, ProposalMessage
 from ..mls.nodes import LeafNode
 from ..mls.proposals import Add, Update
 from ..mls.tree_math import LeafIndex
@@ -38,21 +39,6 @@ def verified_members(
             )
     check_one_root_each(identities.values())
     return identities
-
-
-def check_one_root_each(members: Iterable[VerifiedIdentity]) -> None:
-    """A name belongs to the device that claimed it, and to those that it admitted, directly or not.
-
-    Raises:
-        ValidationError: code `identity-conflict`.
-    """
-    roots: dict[str, bytes] = {}
-    for who in members:
-        if roots.setdefault(who.identity, who.root_key) != who.root_key:
-            raise ValidationError(
-                f"two members say that they are {who.identity}, and are not devices of one identity",
-                code="identity-conflict",
-            )
 
 
 def leaves_of(known: GroupState, identity: str, identity_key: bytes) -> list[LeafIndex]:
@@ -98,7 +84,7 @@ def check_same_identities(
 ) -> None:
     """A member may change its keys, but not whose and which device it is."""
     for leaf in received.updated:
-        if leaf not in received.added and _who(before[leaf]) != _who(after[leaf]):
+        if leaf not in received.added and not same_client(before[leaf], after[leaf]):
             raise ValidationError("a member has taken on another identity", code="identity-changed")
 
 
@@ -116,8 +102,16 @@ def check_proposed(provider: CryptoProvider, known: GroupState, received: Propos
         case Update(leaf_node=leaf):
             assert received.sender.index is not None  # only members' messages get here
             before = known.identities[LeafIndex(received.sender.index)]
-            if _who(verify_leaf_identity(provider, suite, leaf)) != _who(before):
+            if not same_client(verify_leaf_identity(provider, suite, leaf), before):
                 raise ValidationError("a member would take on another identity", code="identity-changed")
+
+
+def are_of_others(provider: CryptoProvider, known: GroupState, packages: Iterable[KeyPackage]) -> bool:
+    """Whether these are KeyPackages of all members but ourselves, and of nobody else."""
+    others = {_who(who) for leaf, who in known.identities.items() if leaf != known.group.own_leaf}
+    return others == {
+        _who(verify_leaf_identity(provider, package.cipher_suite, package.leaf_node)) for package in packages
+    }
 
 
 def _who(member: VerifiedIdentity) -> tuple[str, bytes, bytes]:

@@ -18,6 +18,7 @@ from ..federation.binding import (
     InboxNotice,
     NoticeReason,
 )
+from . import log
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
@@ -42,6 +43,8 @@ class Receiver:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._inbox: Connection | None = None
+        # Domains whose service could not be asked about its log on this connection.
+        self._unasked: set[str] = set()
         self._closed = False
 
     async def run(self) -> None:
@@ -95,8 +98,10 @@ class Receiver:
                 if not ready:
                     ready = True
                     core.tell(ConnectionChanged("connected"))
+                    self._unasked.clear()
                     # What broke our connection may have kept messages from going out, too.
                     try_again(core)
+                    await self._watch()
                 await self._take(inbox, frame)
         except ConnectionEnded as end:
             await self._after(end, ready)
@@ -131,6 +136,7 @@ class Receiver:
         if isinstance(frame.frame, InboxDelivery):
             await self._take_message(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
+            await self._settle()
         elif isinstance(frame.frame, InboxNotice):
             await self._take_notice(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
@@ -160,3 +166,20 @@ class Receiver:
             # Told first: should we end in between, it is told again rather than never.
             core.tell(failed)
             await core.keep(replace(core.state, cursor=frame.sequence))
+
+    async def _watch(self) -> None:
+        """See what our delivery service says of ourselves."""
+        try:
+            await log.watch(self._core)
+        except (TransportError, RemoteError) as error:
+            self._core.tell(BackgroundFailure(error))
+
+    async def _settle(self) -> None:
+        """Have compared what members told us of logs. A service that does not answer is asked once, so that we do not wait for
+        it again and again."""
+        for domain in log.unsettled_domains(self._core) - self._unasked:
+            try:
+                await log.settle(self._core, domain)
+            except (TransportError, RemoteError, StateError) as error:
+                self._unasked.add(domain)
+                self._core.tell(BackgroundFailure(error))

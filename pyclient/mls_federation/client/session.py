@@ -27,15 +27,15 @@ from ..mls import (
     remove,
     send_application_data,
 )
-from ..mls.proposals import Add, Proposal, Remove
+from ..mls.proposals import Add, Proposal, Remove, proposal
 from ..mls.tree_math import LeafIndex
 from . import forks
 from .account import new_key_package
 from .agreeing import renewal, support
 from .log_state import after_telling, heads_to_tell
-from .members import leaves_of, not_in_group, unchanged, verified_members
+from .members import are_of_others, leaves_of, not_in_group, unchanged, verified_members
 from .payload import new_payload_id, payload
-from .state import RETENTION, ClientState, GroupState, Intent, Outgoing, SentData
+from .state import RETENTION, Anew, ClientState, GroupState, Intent, Outgoing, SentData
 
 GROUP_ID_SIZE = 16
 
@@ -181,6 +181,20 @@ def renew_keys(provider: CryptoProvider, state: ClientState, group_id: bytes, no
     return _commit(provider, state, state.group(group_id), Intent(), now)
 
 
+def end_group(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, anew: Anew, now: int
+) -> ClientState:
+    """End a group that is to begin anew (`reinitialization`).
+
+    Raises:
+        StateError: code `members-changed`: somebody has come or gone since it was planned.
+    """
+    known = replace(state.group(group_id), anew=anew)
+    if not are_of_others(provider, known, anew.members):
+        raise StateError("somebody has come to the group or left it meanwhile", code="members-changed")
+    return _commit(provider, state.with_group(known), known, Intent(begins=anew.begins), now)
+
+
 def must_repeat(known: GroupState) -> bool:
     """Whether something that we did has been undone by a commit that won, and is to be done again.
 
@@ -222,6 +236,13 @@ def _commit_again(
 
 def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> list[Proposal]:
     """What is left to be proposed for an intent, as the group is now."""
+    if intent.begins is not None:
+        # Somebody who came meanwhile would not be in the new group: then it is to be planned anew.
+        return (
+            [proposal(intent.begins)]
+            if known.anew is not None and are_of_others(provider, known, known.anew.members)
+            else []
+        )
     keys = {
         node.signature_key: leaf for leaf, node in known.group.tree.members() if leaf != known.group.own_leaf
     }

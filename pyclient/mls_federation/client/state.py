@@ -10,6 +10,7 @@ from ..errors import StateError
 from ..federation.group_agreement import GroupAgreement, OrderingRule, agreement_of
 from ..federation.identity import VerifiedIdentity
 from ..mls import Group, KeyPackage, OwnKeyPackage, Retention, forget
+from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
@@ -32,10 +33,27 @@ class Intent:
     Attributes:
         added: clients who are to be members.
         removed: signature keys of the leaves that are to go.
+        begins: what the group is to begin anew as; then nobody is added or removed.
     """
 
     added: tuple[KeyPackage, ...] = ()
     removed: tuple[bytes, ...] = ()
+    begins: ReInit | None = None
+
+
+@dataclass(frozen=True)
+class Anew:
+    """What a group is to begin anew as, until we have made the new group (`reinitialization`).
+
+    Attributes:
+        begins: the proposal that ends the group.
+        members: a fresh KeyPackage of each other member.
+        newcomers: of those who are to be added then.
+    """
+
+    begins: ReInit
+    members: tuple[KeyPackage, ...]
+    newcomers: tuple[KeyPackage, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,8 @@ class GroupState:
         intents: what is to be committed again.
         shown: ids of the payloads that were shown last.
         open_until: until when the Welcome that we came by may turn out to be of a branch that lost; None if it cannot.
+        anew: what we want to begin it anew as.
+        successor: the id of the group that it has become; empty if it has not.
         stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
     """
 
@@ -103,6 +123,8 @@ class GroupState:
     shown: tuple[bytes, ...] = ()
     open_until: int | None = None
     stuck_since: int | None = None
+    anew: Anew | None = field(default=None, repr=False)
+    successor: bytes = b""
 
     @property
     def agreement(self) -> GroupAgreement:

@@ -21,12 +21,23 @@ from ..federation.branches import EpochHash
 from ..federation.devices import DeviceEvent
 from ..federation.identity import VerifiedIdentity
 from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, encode_key_package
+from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
 from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
 from .log_state import Logs
-from .state import ClientState, Fanout, GroupState, Intent, Outgoing, PastState, SentData, SpentKeyPackage
+from .state import (
+    Anew,
+    ClientState,
+    Fanout,
+    GroupState,
+    Intent,
+    Outgoing,
+    PastState,
+    SentData,
+    SpentKeyPackage,
+)
 
 # Of every part. A later version of the package loads all earlier ones.
 STATE_VERSION = 1
@@ -109,6 +120,15 @@ class StoredIntent(Struct):
 
     added: Vec[KeyPackage]
     removed: Vec[opaque]
+    begins: Opt[ReInit]
+
+
+class StoredAnew(Struct):
+    """What a group is to begin anew as."""
+
+    begins: ReInit
+    members: Vec[KeyPackage]
+    newcomers: Vec[KeyPackage]
 
 
 class StoredSentData(Struct):
@@ -147,6 +167,8 @@ class StoredGroupState(Struct):
     shown: Vec[opaque]
     open_until: Opt[uint64]
     stuck_since: Opt[uint64]
+    anew: Opt[StoredAnew]
+    successor: opaque
 
 
 class StoredFanout(Struct):
@@ -428,6 +450,8 @@ def _store_group(known: GroupState) -> StoredGroupState:
         shown=known.shown,
         open_until=known.open_until,
         stuck_since=known.stuck_since,
+        anew=None if known.anew is None else _store_anew(known.anew),
+        successor=known.successor,
     )
 
 
@@ -445,6 +469,8 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         shown=stored.shown,
         open_until=stored.open_until,
         stuck_since=stored.stuck_since,
+        anew=None if stored.anew is None else _load_anew(stored.anew),
+        successor=stored.successor,
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise _malformed(StoredGroupState, "identities", "they are not those of the members")
@@ -460,11 +486,19 @@ def _load_sent(stored: StoredSentData) -> SentData:
 
 
 def _store_intent(intent: Intent) -> StoredIntent:
-    return StoredIntent(added=intent.added, removed=intent.removed)
+    return StoredIntent(added=intent.added, removed=intent.removed, begins=intent.begins)
 
 
 def _load_intent(stored: StoredIntent) -> Intent:
-    return Intent(stored.added, stored.removed)
+    return Intent(stored.added, stored.removed, stored.begins)
+
+
+def _store_anew(anew: Anew) -> StoredAnew:
+    return StoredAnew(begins=anew.begins, members=anew.members, newcomers=anew.newcomers)
+
+
+def _load_anew(stored: StoredAnew) -> Anew:
+    return Anew(stored.begins, stored.members, stored.newcomers)
 
 
 def _store_past_state(past: PastState) -> StoredPastState:

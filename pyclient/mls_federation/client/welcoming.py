@@ -13,8 +13,9 @@ from ..mls.joining import open_welcome
 from ..mls.tree_math import LeafIndex
 from . import forks
 from .agreeing import check_agreed
-from .events import EpochChanged, Event, GroupJoined
+from .events import EpochChanged, Event, GroupJoined, GroupReinitialized
 from .members import names, verified_members
+from .reinitialization import join_anew
 from .state import FORK_SECONDS, ClientState, GroupState, SpentKeyPackage
 
 
@@ -37,6 +38,11 @@ def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now
         VerificationError, DecodeError: from the engine.
     """
     own = _key_package(state, welcome)
+    anew = join_anew(provider, state, welcome, own, now)
+    if anew is not None:
+        state, old_id = anew
+        group_id = state.group(old_id).successor
+        return Joined(_used(state, own, None), group_id, GroupReinitialized(old_id, group_id))
     suite = crypto(provider, welcome.cipher_suite)
     group = join(suite, welcome, own, now=now)
     info = open_welcome(suite, welcome, own).group_info
@@ -55,7 +61,7 @@ def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now
     if before is not None:
         if present is not None:
             _check_wins(before, joined, identities[LeafIndex(info.signer)])
-        elif not wins(joined.history, before.history):
+        elif wins(before.history, joined.history):
             raise _already_joined()
         joined = forks.moved(before, joined, present=present is not None, now=now)
     event: Event = GroupJoined(group_id)

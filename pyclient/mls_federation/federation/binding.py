@@ -151,12 +151,6 @@ class ClientKeys(Struct):
     )
 
 
-class KeyResponse(Struct):
-    """What there is of each client of the identity; of one at least, keys."""
-
-    clients: Vec[ClientKeys]
-
-
 # -- messages
 
 

@@ -14,7 +14,7 @@ from ..codec import Struct, Vec, opaque, uint32, uint64
 from ..crypto import CryptoProvider, SignatureScheme
 from ..errors import ValidationError, VerificationError
 from ..transparency import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
-from .binding import domain_of, federation_sign_content
+from .binding import ClientKeys, domain_of, federation_sign_content
 from .devices import Device, DeviceEvent, Devices, devices_of, event_hash
 from .seed import Credential
 
@@ -50,6 +50,13 @@ class IdentityHistory(Struct):
 
     events: Vec[LoggedEvent]
     head: SignedTreeHead
+
+
+class KeyResponse(Struct):
+    """What there is of each client of an identity, of one at least keys; and what shows that these are its clients."""
+
+    clients: Vec[ClientKeys]
+    history: IdentityHistory
 
 
 class HistoryRequest(Struct):

@@ -38,16 +38,21 @@ from ..client import (
     Fanout,
     GroupDetails,
     GroupJoined,
+    GroupReinitialized,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     RemovedFromGroup,
 )
 from ..client.account import supported_suites
 from ..client.delivery_service import fetch_bundles, find_service
+from ..client.log import check_fetched
 from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, UsageError
 from ..federation.binding import domain_of
 from ..federation.identity import FEDERATION_IDENTITY
+from ..federation.log import verify_history
 from ..federation.manifest import VerifiedBundle
 from ..media import srtp_profile
 from ..mls import KeyPackage
@@ -136,15 +141,22 @@ async def _fetch(identity: str, services: Mapping[str, str]) -> None:
     provider = PycaProvider()
     async with HttpTransport() as transport:
         service = await find_service(transport, domain, services[domain])
-        fetched = await fetch_bundles(
+        fetched, history = await fetch_bundles(
             transport, service, provider, identity, supported_suites(provider), int(time.time())
         )
+    check_fetched(
+        verify_history(provider, service.description.signing_key, identity, history), identity, fetched
+    )
     for bundle in fetched.bundles:
         for line in describe_bundle(bundle):
             _say(line)
     for client in fetched.without:
         offered = ", ".join(suite.name for suite in client.offered)
         _say(f"client {client.client_id.hex()}: {f'keys for {offered} only' if offered else 'no keys left'}")
+    entries = ", ".join(str(logged.index) for logged in history.events)
+    _say(
+        f"devices shown to be in the log of {domain}: entries {entries} of {history.head.tree_head.tree_size}"
+    )
 
 
 def describe_bundle(bundle: VerifiedBundle) -> list[str]:
@@ -303,6 +315,8 @@ def _show(event: Event) -> None:
     match event:
         case GroupJoined(group_id=group_id):
             _say(f"* joined group {group_id.hex()}")
+        case GroupReinitialized(old_group_id=old_id, group_id=group_id):
+            _say(f"* group {old_id.hex()} goes on as {group_id.hex()}")
         case MessageReceived(sender=sender, data=data):
             _say(f"{sender}: {data.decode('utf-8', 'replace')}")
         case EpochChanged(epoch=epoch, added=added, removed=removed):
@@ -314,6 +328,14 @@ def _show(event: Event) -> None:
             _say(f"! {error.code}: {error.message}{' (kept for later)' if held else ''}")
         case DeliveryFailed(identity=identity, reason=reason):
             _say(f"! a message to {identity} was not delivered: {reason}")
+        case LogFault(domain=domain, error=error):
+            _say(f"! {domain}: {error.code}: {error.message}")
+        case OwnDevicesChanged(admitted=admitted, revoked=revoked):
+            changes = [f"{device.hex()} was admitted" for device in admitted]
+            changes += [f"{device.hex()} was revoked" for device in revoked]
+            _say(
+                f"* your devices: {', '.join(changes)}. If that was not you, somebody else has a device of yours"
+            )
         case BackgroundFailure(error=error):
             _say(f"! {error.code}: {error.message}")
         case ConnectionChanged(state=state):

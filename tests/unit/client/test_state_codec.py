@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mls_federation.client import ClientState, Fanout
-from mls_federation.client.account import Account, OwnKeySet, new_account
+from mls_federation.client import ClientState, Fanout, session
+from mls_federation.client.account import Account, OwnKeySet, new_account, supported_suites
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.log_state import Fault, Logs
+from mls_federation.client.reinitialization import begin_anew, plan
 from mls_federation.client.state import (
+    Anew,
     GroupState,
     Intent,
     Outgoing,
@@ -39,7 +41,7 @@ from mls_federation.federation.log import ChainTip, TreeHead, sign_tree_head
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.devices import another_device
-from tests.support.network import Peer, deliver, group_of, messages_for, of_type
+from tests.support.network import NOW, Peer, deliver, group_of, messages_for, of_type
 
 OURS = (
     ClientState,
@@ -56,6 +58,7 @@ OURS = (
     PastState,
     SentData,
     SpentKeyPackage,
+    Anew,
 )
 
 
@@ -97,6 +100,14 @@ def everything(provider: CryptoProvider) -> ClientState:
         intents=tuple(past.intent for past in bob.group(third).line if past.intent),
     )
     bob.state = bob.state.with_group(undone)
+    # A group that is to begin anew, and one that has.
+    ended, group_to_come = _ended(provider, bob), _ended(provider, bob)
+    bob.state = begin_anew(provider, bob.state, ended, NOW)
+    known = bob.group(group_to_come)
+    assert known.anew is not None
+    package = carol.bundle().key_package
+    anew = replace(known.anew, members=(package,), newcomers=(package,))
+    bob.state = bob.state.with_group(replace(known, anew=anew, intents=(Intent(begins=anew.begins),)))
     fourth = group_of(alice, bob, carol)
     carol.remove(fourth, bob.identity)
     deliver(carol, bob)
@@ -129,6 +140,16 @@ def some_logs(provider: CryptoProvider) -> Logs:
         faults={"a.example": Fault("log-forked", (larger, other))},
         chains={"alice@a.example": ChainTip(2, bytes(32))},
     )
+
+
+def _ended(provider: CryptoProvider, peer: Peer) -> bytes:
+    """A group that a service orders, and that a client has ended; its id."""
+    suite = supported_suites(provider)[0]
+    ordered_by = ("b.example", bytes(32))
+    peer.state, group_id = session.start_group(provider, peer.state, suite, None, NOW, ordered_by=ordered_by)
+    anew = plan(provider, peer.group(group_id), suite, [], [])
+    peer.state = session.end_group(provider, peer.state, group_id, anew, NOW)
+    return group_id
 
 
 def alice_key_set(peer: Peer) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, SignatureScheme
 from mls_federation.errors import DecodeError, UsageError, ValidationError
-from mls_federation.federation import binding, seed
+from mls_federation.federation import binding, log, seed
 
 _CREDENTIAL = seed.Credential(
     credential_type=seed.CredentialType.basic,
@@ -81,7 +81,7 @@ _ENCODINGS: list[tuple[Struct, str]] = [
         + "0001  02 aabb  00",
     ),
     (
-        binding.KeyResponse(
+        log.KeyResponse(
             clients=(
                 binding.ClientKeys(client_id=b"\x06", status=binding.KeyStatus.exhausted, result=None),
                 binding.ClientKeys(
@@ -89,9 +89,16 @@ _ENCODINGS: list[tuple[Struct, str]] = [
                     status=binding.KeyStatus.no_common_suite,
                     result=binding.CipherSuites(offered=(CipherSuite(1), CipherSuite(3))),
                 ),
-            )
+            ),
+            history=log.IdentityHistory(
+                events=(),
+                head=log.SignedTreeHead(
+                    tree_head=log.TreeHead(domain=b"b", tree_size=1, timestamp=2, root_hash=b"\x03"),
+                    signature=b"\x04",
+                ),
+            ),
         ),
-        "0b  01 06 02  01 07 01 04 0001 0003",
+        "0b  01 06 02  01 07 01 04 0001 0003  00  01 62 0000000000000001 0000000000000002 01 03  01 04",
     ),
     (
         binding.SubmitRequest(

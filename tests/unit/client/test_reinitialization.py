@@ -1,0 +1,210 @@
+"""A group begins anew in another cipher suite, so that somebody can come who lacks the one it had (RFC 9420 §11.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mls_federation.client import session
+from mls_federation.client.events import GroupJoined, GroupReinitialized, MessageReceived, MessageRefused
+from mls_federation.client.reinitialization import begin_anew, current, has_begun, plan, suite_for_all
+from mls_federation.client.state_codec import decode_state, encode_state
+from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.errors import StateError, ValidationError
+from mls_federation.federation.negotiation import NoCommonSuite
+from tests.support.network import NOW, Peer, deliver, messages_for, of_type
+
+FIRST = CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
+THIRD = CipherSuite.MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519
+ORDERED_BY = ("a.example", bytes(range(32)))
+
+
+class Federation:
+    """Ann, Ben and Cyd in a group that a service orders."""
+
+    def __init__(self, provider: CryptoProvider) -> None:
+        self.provider = provider
+        self.ann, self.ben, self.cyd = (Peer(provider, f"{name}@a.example") for name in ("ann", "ben", "cyd"))
+        self.ann.state, self.group_id = session.start_group(
+            provider, self.ann.state, FIRST, None, NOW, ordered_by=ORDERED_BY
+        )
+        self.ann.add(self.group_id, self.ben, self.cyd)
+        deliver(self.ann, self.ben, self.cyd)
+
+    @property
+    def members(self) -> tuple[Peer, Peer, Peer]:
+        return self.ann, self.ben, self.cyd
+
+    def end(self, *newcomers: Peer, suite: CipherSuite = THIRD) -> None:
+        """Ann ends the group, to begin it anew."""
+        anew = plan(
+            self.provider,
+            self.ann.group(self.group_id),
+            suite,
+            [peer.bundle(suite) for peer in (self.ben, self.cyd)],
+            [peer.bundle(suite) for peer in newcomers],
+        )
+        self.ann.state = session.end_group(self.provider, self.ann.state, self.group_id, anew, NOW)
+
+    def begin(self) -> bytes:
+        """Ann makes the new group; its id."""
+        assert has_begun(self.ann.group(self.group_id))
+        self.ann.state = begin_anew(self.provider, self.ann.state, self.group_id, NOW)
+        return self.ann.group(self.group_id).successor
+
+
+@pytest.fixture
+def federation(provider: CryptoProvider) -> Federation:
+    return Federation(provider)
+
+
+def test_all_members_come_along_and_can_talk(federation: Federation) -> None:
+    federation.end()
+    new_id = federation.begin()
+    deliver(federation.ann, federation.ben, federation.cyd)
+    for peer in (federation.ben, federation.cyd):
+        assert of_type(peer.events, GroupReinitialized) == [GroupReinitialized(federation.group_id, new_id)]
+        assert of_type(peer.events, MessageRefused) == []
+    authenticators = {peer.group(new_id).group.epoch_authenticator for peer in federation.members}
+    assert len(authenticators) == 1
+    for peer in federation.members:
+        assert current(peer.state, federation.group_id) == new_id
+        group = peer.group(new_id)
+        assert (group.group.cipher_suite, group.group.epoch) == (THIRD, 1)
+        assert group.agreement.passed_over == (FIRST,)
+        assert (group.agreement.domain, group.agreement.signing_key) == (b"a.example", ORDERED_BY[1])
+    federation.cyd.send(new_id, b"hello again")
+    deliver(federation.cyd, federation.ann, federation.ben)
+    assert [event.data for event in of_type(federation.ben.events, MessageReceived)] == [b"hello again"]
+
+
+def test_the_newcomer_is_added_after_the_members(federation: Federation, provider: CryptoProvider) -> None:
+    dan = Peer(provider, "dan@a.example")
+    federation.end(dan)
+    new_id = federation.begin()
+    assert session.must_repeat(federation.ann.group(new_id))
+    federation.ann.state = session.repeat(provider, federation.ann.state, new_id, NOW)
+    deliver(federation.ann, federation.ben, federation.cyd, dan)
+    assert of_type(dan.events, GroupJoined) == [GroupJoined(new_id)]
+    everybody = (*federation.members, dan)
+    assert len({peer.group(new_id).group.epoch_authenticator for peer in everybody}) == 1
+
+
+def test_nothing_more_is_sent_in_the_old_group(federation: Federation) -> None:
+    federation.end()
+    deliver(federation.ann, federation.ben, federation.cyd)
+    for peer in federation.members:
+        with pytest.raises(StateError) as refused:
+            peer.send(federation.group_id, b"too late")
+        assert refused.value.code == "group-ended"
+
+
+def test_what_was_sent_before_the_end_is_still_read(federation: Federation) -> None:
+    federation.ben.send(federation.group_id, b"just before")
+    federation.end()
+    federation.begin()
+    deliver(federation.ann, federation.cyd)
+    deliver(federation.ben, federation.cyd)
+    assert [event.data for event in of_type(federation.cyd.events, MessageReceived)] == [b"just before"]
+
+
+def test_a_welcome_that_comes_before_the_end(federation: Federation) -> None:
+    federation.end()
+    new_id = federation.begin()
+    end, welcome = messages_for(federation.ann.post(), federation.ben.identity)
+    federation.ben.take(welcome)
+    assert new_id not in federation.ben.state.groups
+    federation.ben.take(end)
+    assert of_type(federation.ben.events, GroupReinitialized) == [
+        GroupReinitialized(federation.group_id, new_id)
+    ]
+
+
+def test_a_crash_between_the_end_and_the_beginning(federation: Federation, provider: CryptoProvider) -> None:
+    federation.end()
+    federation.ann.state = decode_state(provider, encode_state(federation.ann.state))
+    new_id = federation.begin()
+    federation.ann.state = decode_state(provider, encode_state(federation.ann.state))
+    assert not has_begun(federation.ann.group(federation.group_id))
+    deliver(federation.ann, federation.ben, federation.cyd)
+    assert current(federation.ben.state, federation.group_id) == new_id
+
+
+def test_who_joins_anew_needs_the_old_group(federation: Federation, provider: CryptoProvider) -> None:
+    """A Welcome that comes out of a group is for its members: somebody else cannot be lured into it."""
+    federation.end()
+    federation.begin()
+    _, welcome = messages_for(federation.ann.post(), federation.ben.identity)
+    ben = federation.ben
+    ben.state = ben.state.without_group(federation.group_id)
+    (event,) = ben.take(welcome)
+    assert isinstance(event, MessageRefused)
+    assert event.error.code == "unknown-psk"
+
+
+def test_the_best_suite_for_all(federation: Federation, provider: CryptoProvider) -> None:
+    dan = Peer(provider, "dan@a.example")
+    assert suite_for_all(federation.ann.group(federation.group_id), [dan.bundle(THIRD)]) == FIRST
+
+
+def test_there_may_be_none(federation: Federation, provider: CryptoProvider) -> None:
+    dan = replace(
+        Peer(provider, "dan@a.example").bundle(),
+        cipher_suites=(CipherSuite.MLS_256_DHKEMP521_AES256GCM_SHA512_P521,),
+    )
+    with pytest.raises(NoCommonSuite) as refused:
+        suite_for_all(federation.ann.group(federation.group_id), [dan])
+    assert [client.identity for client in refused.value.clients] == [
+        "ann@a.example",
+        "ben@a.example",
+        "cyd@a.example",
+        "dan@a.example",
+    ]
+
+
+def test_every_member_must_have_keys(federation: Federation, provider: CryptoProvider) -> None:
+    with pytest.raises(ValidationError) as refused:
+        plan(
+            provider,
+            federation.ann.group(federation.group_id),
+            THIRD,
+            [federation.ben.bundle(THIRD)],
+            [],
+        )
+    assert refused.value.code == "keys-missing"
+    assert "cyd@a.example" in str(refused.value)
+
+
+def test_members_that_order_cannot(provider: CryptoProvider) -> None:
+    ann = Peer(provider, "ann@a.example")
+    group_id = ann.begin()
+    with pytest.raises(StateError) as refused:
+        plan(provider, ann.group(group_id), THIRD, [], [])
+    assert refused.value.code == "needs-ordering-service"
+
+
+def test_a_plan_is_for_the_members_that_were_there(federation: Federation, provider: CryptoProvider) -> None:
+    known = federation.ann.group(federation.group_id)
+    bundles = [peer.bundle(THIRD) for peer in (federation.ben, federation.cyd)]
+    anew = plan(provider, known, THIRD, bundles, [])
+    federation.ann.add(federation.group_id, Peer(provider, "dan@a.example"))
+    with pytest.raises(StateError) as refused:
+        session.end_group(provider, federation.ann.state, federation.group_id, anew, NOW)
+    assert refused.value.code == "members-changed"
+
+
+def test_a_group_begins_anew_once(federation: Federation, provider: CryptoProvider) -> None:
+    federation.end()
+    with pytest.raises(StateError) as refused:
+        federation.end()
+    assert refused.value.code == "group-ended"
+
+
+def test_a_group_of_ones_own(provider: CryptoProvider) -> None:
+    ann = Peer(provider, "ann@a.example")
+    ann.state, group_id = session.start_group(provider, ann.state, FIRST, None, NOW, ordered_by=ORDERED_BY)
+    anew = plan(provider, ann.group(group_id), THIRD, [], [])
+    ann.state = session.end_group(provider, ann.state, group_id, anew, NOW)
+    ann.state = begin_anew(provider, ann.state, group_id, NOW)
+    assert ann.group(current(ann.state, group_id)).group.cipher_suite == THIRD
