@@ -105,9 +105,9 @@ async def delivery_service(
         StoreError: the store is that of another domain.
     """
     signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
+    challenge_key = await store.write(challenges.key, provider.random(32))
     federation = federation or Federation()
     public_key = provider.signature_public_key(SignatureScheme.ed25519, signing_key)
-    challenge_key = await store.write(challenges.key, provider.random(32))
     return DeliveryService(
         domain=domain,
         public_key=public_key,

@@ -184,7 +184,7 @@ def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
     """Count a request.
 
     Raises:
-        Refused: code `rate-limited`: its source has made too many.
+        Refused: code `rate-limited`: its source, or the service that signed it, has made too many.
     """
     source = signer_of(request) or source_of(request, service.trusted_proxies)
     buckets.spend(source, service.clock())

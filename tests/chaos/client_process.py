@@ -153,14 +153,14 @@ async def main(identity: str, file: Path, urls: Mapping[str, str]) -> None:
             await storage.save(state)
         async with HttpTransport() as transport, asyncio.TaskGroup() as tasks:
             ports = Ports(
-                transport,
-                storage,
-                provider,
-                lambda: int(time.time()),
-                asyncio.sleep,
-                asyncio.Lock,
-                asyncio.Event,
-                gather,
+                transport=transport,
+                storage=storage,
+                provider=provider,
+                now=lambda: int(time.time()),
+                sleep=asyncio.sleep,
+                new_lock=asyncio.Lock,
+                new_event=asyncio.Event,
+                gather=gather,
             )
             client = Client(state, ports, tell)
             own = client.account.domain

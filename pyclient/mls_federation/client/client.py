@@ -196,10 +196,10 @@ class Client:
                 raise UnsupportedError(
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
-        ports, before = self._core.ports, self._core.state.logs
-        before.check(domain_of(identity))
+        ports, before, domain = self._core.ports, self._core.state.logs, domain_of(identity)
+        before.check(domain)
         fetched, history = await self._core.ask(
-            domain_of(identity),
+            domain,
             lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
         await log.verify_fetched(self._core, identity, fetched, history, before)

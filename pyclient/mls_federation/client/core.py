@@ -147,28 +147,27 @@ class Core:
         """
         if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
             return await request(self.service(domain))
-        own, description = self.own_service, await self.describe(domain)
+        own, description = self.own_service, await self.description(domain)
         return await self.in_session(lambda token: request(through(own, description, token)))
 
-    async def describe(self, domain: str, *, again: bool = False) -> ServiceDescription:
-        """What the service of a domain says of itself.
+    async def description(self, domain: str, *, again: bool = False) -> ServiceDescription:
+        """What the service of any domain says of itself: as it was found, or as our own service passes it on.
 
         Args:
-            again: ask it, even if we know.
+            again: whether it is asked anew.
 
         Raises:
             Everything that `ask` and `find_service` raise.
         """
+        transport = self.ports.transport
         if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
-            service = self.service(domain)
             if again:
-                service = await find_service(self.ports.transport, domain, service.url)
-                self.services[domain] = service
-            return service.description
+                self.services[domain] = await find_service(transport, domain, self.service(domain).url)
+            return self.service(domain).description
         if again or domain not in self._descriptions:
             own = self.own_service
             self._descriptions[domain] = await self.in_session(
-                lambda token: describe_through(self.ports.transport, own, domain, token)
+                lambda token: describe_through(transport, own, domain, token)
             )
         return self._descriptions[domain]
 

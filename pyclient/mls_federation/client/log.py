@@ -119,7 +119,7 @@ async def pinned_key(core: Core, domain: str) -> bytes:
         StateError: code `unknown-domain`.
         ValidationError: code `pinned-key-changed`.
     """
-    key = (await core.describe(domain)).signing_key
+    key = (await core.description(domain)).signing_key
     try:
         await _keep(core, lambda logs: logs.pinned(domain, key))
     except ValidationError as error:
@@ -206,7 +206,7 @@ async def clear_fault(core: Core, domain: str) -> None:
         StateError: code `unknown-domain`.
         TransportError, ServiceError, DecodeError, ValidationError: the service does not say who it is; nothing is forgotten.
     """
-    found = await core.describe(domain, again=True)
+    found = await core.description(domain, again=True)
     await _keep(core, lambda logs: logs.forgotten(domain).pinned(domain, found.signing_key))
 
 
@@ -221,18 +221,15 @@ async def audit_log(core: Core, domain: str) -> tuple[Finding, ...]:
     head = await fetch_tree_head(core, domain)
     entries: list[bytes] = []
     while len(entries) < head.tree_head.tree_size:
-        more = await _entries(core, domain, len(entries))
+        start = len(entries)
+        more = await core.ask(
+            domain, partial(delivery_service.fetch_entries, core.ports.transport, start=start)
+        )
         if not more:
             break
         entries += more
     # It may have grown since.
     return audit(core.ports.provider, head, entries[: head.tree_head.tree_size])
-
-
-async def _entries(core: Core, domain: str, start: int) -> tuple[bytes, ...]:
-    return await core.ask(
-        domain, lambda service: delivery_service.fetch_entries(core.ports.transport, service, start)
-    )
 
 
 # -- one log
@@ -285,7 +282,7 @@ async def _ask_for_key(core: Core, domain: str) -> None:
     Raises:
         ValidationError: code `pinned-key-changed`: that is so, and a fault.
     """
-    await core.describe(domain, again=True)
+    await core.description(domain, again=True)
     await pinned_key(core, domain)
 
 

@@ -99,9 +99,9 @@ class Receiver:
                     ready = True
                     core.tell(ConnectionChanged("connected"))
                     self._unasked.clear()
+                    await self._watch()
                     # What broke our connection may have kept messages from going out, too.
                     try_again(core)
-                    await self._watch()
                 await self._take(inbox, frame)
         except ConnectionEnded as end:
             await self._after(end, ready)
@@ -156,17 +156,6 @@ class Receiver:
             )
             await core.keep_and_tell(accepted.state, accepted.events)
 
-    async def _take_notice(self, frame: InboxNotice) -> None:
-        core, notice = self._core, frame.notice
-        identity = notice.identity.decode("utf-8", "replace")
-        failed = DeliveryFailed(notice.message_id, identity, NoticeReason(notice.reason).name)
-        async with core.changing:
-            if frame.sequence <= core.state.cursor:
-                return
-            # Told first: should we end in between, it is told again rather than never.
-            core.tell(failed)
-            await core.keep(replace(core.state, cursor=frame.sequence))
-
     async def _watch(self) -> None:
         """See what our delivery service says of ourselves."""
         try:
@@ -183,3 +172,14 @@ class Receiver:
             except (TransportError, RemoteError, StateError) as error:
                 self._unasked.add(domain)
                 self._core.tell(BackgroundFailure(error))
+
+    async def _take_notice(self, frame: InboxNotice) -> None:
+        core, notice = self._core, frame.notice
+        identity = notice.identity.decode("utf-8", "replace")
+        failed = DeliveryFailed(notice.message_id, identity, NoticeReason(notice.reason).name)
+        async with core.changing:
+            if frame.sequence <= core.state.cursor:
+                return
+            # Told first: should we end in between, it is told again rather than never.
+            core.tell(failed)
+            await core.keep(replace(core.state, cursor=frame.sequence))

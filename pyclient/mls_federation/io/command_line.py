@@ -326,8 +326,6 @@ def _show(event: Event) -> None:
             _say(f"* removed from group {group_id.hex()}")
         case MessageRefused(error=error, held=held):
             _say(f"! {error.code}: {error.message}{' (kept for later)' if held else ''}")
-        case DeliveryFailed(identity=identity, reason=reason):
-            _say(f"! a message to {identity} was not delivered: {reason}")
         case LogFault(domain=domain, error=error):
             _say(f"! {domain}: {error.code}: {error.message}")
         case OwnDevicesChanged(admitted=admitted, revoked=revoked):
@@ -336,6 +334,8 @@ def _show(event: Event) -> None:
             _say(
                 f"* your devices: {', '.join(changes)}. If that was not you, somebody else has a device of yours"
             )
+        case DeliveryFailed(identity=identity, reason=reason):
+            _say(f"! a message to {identity} was not delivered: {reason}")
         case BackgroundFailure(error=error):
             _say(f"! {error.code}: {error.message}")
         case ConnectionChanged(state=state):
