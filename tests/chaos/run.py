@@ -12,9 +12,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from mls_delivery.service import Limits
 from tests.support.postgres import server_running
 
 from .faults import HOST, Faults, fault_proxy
@@ -27,12 +28,9 @@ DOMAINS = ("a.example", "b.example", "c.example")
 _PATIENCE = 180.0
 _POLL_SECONDS = 0.3
 # All clients of a run come from one address, and do in minutes what people do in months.
-_CONFIG = """\
-[limits]
-bundles_per_minute = 0
-messages_per_minute = 0
-sessions_per_minute = 0
-"""
+_CONFIG = "\n".join(
+    ["[limits]", *(f"{limit.name} = 0" for limit in fields(Limits) if limit.name.endswith("_per_minute"))]
+)
 
 
 @dataclass(frozen=True)
@@ -191,14 +189,12 @@ async def _groups(options: Options, clients: Mapping[str, ClientProcess]) -> lis
     chosen = [("first of each", people[0::2]), ("second of each", people[1::2]), ("all", people)]
     groups = []
     for number, (title, members) in enumerate(chosen):
-        creator = members[0]
-        group_id = (await clients[creator].ask("create"))["group"]
+        group_id = (await clients[members[0]].ask("create"))["group"]
         groups.append(
             Group(
                 group_id=group_id,
                 title=title,
                 members=members,
-                committers=[creator],
                 messages=(options.messages + number) // len(chosen),
                 commits=(options.commits + number) // len(chosen),
             )
@@ -212,7 +208,7 @@ async def _gather(workload: Workload, clients: Mapping[str, ClientProcess]) -> N
     creator, *others = group.members
     for other in others:
         await clients[creator].ask("add", group=group.group_id, identity=other)
-    await workload.settle(creator)
+    await workload.settle()
     group.first_epoch = group.epochs[creator]
 
 
