@@ -175,6 +175,7 @@ def running(
             command: list[str | Path] = [python, "-m", "mls_delivery", "--domain", domain]
             command += ["--port", url.rpartition(":")[2], "--database", f"sqlite:///{database.as_posix()}"]
             command += [argument for origin in origins for argument in ("--allow-origin", origin)]
+            command += [f"--peer={other}={address}" for other, address in urls.items() if other != domain]
             process = _start(f"delivery service {domain}", command, folder / f"{domain}.log")
             started.append(process)
             services[domain] = DeliveryService(domain, url, database, process)

@@ -17,6 +17,7 @@ from mls_federation.crypto.pyca import PycaProvider
 
 from .config import Config, ConfigError, read_config
 from .context import DeliveryService, delivery_service
+from .forgetting import COMMAND, forget_peer
 from .logs import log_event, set_up_logging
 from .service import Limits
 from .serving import Ending, ListenError, listen, serve
@@ -27,7 +28,10 @@ _HOST = "127.0.0.1"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == [COMMAND]:
+        return forget_peer(given[1:])
+    options = _parser().parse_args(given)
     try:
         config = read_config(options.config, _flags(options))
     except ConfigError as fault:
@@ -78,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mls-delivery",
         description="The delivery service of one domain.",
-        epilog="Flags override the file. Without a file, --domain, --port and --database are needed.",
+        epilog="Flags override the file. Without a file, --domain, --port and --database are needed."
+        f" There is also a command: mls-delivery {COMMAND} DOMAIN.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML; see docs/operating.md")
     parser.add_argument("--domain", help="whose identities it serves: name@DOMAIN")
@@ -90,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="ORIGIN",
         help="an origin whose web pages may use the service; may be given several times",
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        metavar="DOMAIN=URL",
+        help="where the service of another domain is, if not at https://DOMAIN; may be given several times",
     )
     parser.add_argument(
         "--max-body", type=int, metavar="OCTETS", help=f"of a request (default: {Limits.body})"
@@ -110,9 +121,18 @@ def _flags(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("--host: it needs --port")
     if options.allow_origin is not None:
         flags["allowed_origins"] = options.allow_origin
+    if options.peer is not None:
+        flags["federation"] = {"peers": dict(_peer(text) for text in options.peer)}
     if options.max_body is not None:
         flags["limits"] = {"body": options.max_body}
     return flags
+
+
+def _peer(text: str) -> tuple[str, str]:
+    domain, equals, url = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--peer {text}: write DOMAIN=URL")
+    return domain, url
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, WebSocketRoute
@@ -15,11 +17,13 @@ from starlette.types import ASGIApp
 from mls_federation.errors import RemoteError
 from mls_federation.federation.binding import WELL_KNOWN_PATH
 
-from . import device_routes, group_routes, log_routes, problems, routes
+from . import device_routes, group_routes, log_routes, peer_routes, problems, routes
 from .admission import Admitted
 from .context import ENDPOINTS, DeliveryService
 from .inbox import inbox
 from .observing import Observed
+from .relay import Relay
+from .signed_requests import SignedRequests
 from .upkeep import kept_up
 
 _PREFLIGHT_SECONDS = 3600
@@ -30,8 +34,12 @@ def application(service: DeliveryService) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        relaying = asyncio.create_task(Relay(service).run())
         async with kept_up(service):
             yield
+        relaying.cancel()
+        await asyncio.wait([relaying])
+        await service.peers.close()
         await service.sign_in.close()
         await service.store.close()
 
@@ -44,6 +52,9 @@ def application(service: DeliveryService) -> ASGIApp:
             Route(ENDPOINTS["key_sets"], routes.publish_key_sets, methods=["PUT"]),
             Route(ENDPOINTS["bundles"], routes.fetch_bundles, methods=["POST"]),
             Route(ENDPOINTS["messages"], routes.submit_message, methods=["POST"]),
+            Route(ENDPOINTS["outgoing"], peer_routes.take_outgoing, methods=["POST"]),
+            Route(ENDPOINTS["proxy"] + "/{domain}/{endpoint}", peer_routes.proxy, methods=["POST"]),
+            Route(ENDPOINTS["relay"], peer_routes.take_relayed, methods=["POST"]),
             *log_routes.ROUTES,
             WebSocketRoute(ENDPOINTS["inbox"], inbox),
             *group_routes.ROUTES,
@@ -54,6 +65,7 @@ def application(service: DeliveryService) -> ASGIApp:
             ClientDisconnect: problems.on_disconnect,
             Exception: problems.on_failure,
         },
+        middleware=[Middleware(SignedRequests, service=service)],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded in size and time, of the right media type, decoded."""
+"""Reading request bodies: bounded in size and time, of the right media type, decoded; and answering with a struct."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 from typing import TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from mls_federation.codec import Struct
+from mls_federation.federation.binding import MEDIA_TYPE
 
 from .refusals import Refused
 from .service import Limits
@@ -81,3 +83,8 @@ async def read_struct(request: Request, struct: type[S], limits: Limits, *accept
     """
     check_media_type(request, *accepted)
     return struct.decode(await read_body(request, limits))
+
+
+def reply(body: Struct, kind: str = MEDIA_TYPE) -> Response:
+    """A good answer."""
+    return Response(body.encode(), media_type=kind, headers={"Cache-Control": "no-store"})

@@ -13,8 +13,10 @@ from mls_federation.crypto import CryptoProvider, SignatureScheme
 from .challenges import Challenges
 from .config import Federation, Network
 from .connections import Connections
+from .gates import Gate
 from .group_cache import Groups
 from .metrics import Metrics
+from .peers import Peers
 from .rates import Rates, rates
 from .service import Limits
 from .sign_in import SignIn, sign_in
@@ -29,6 +31,9 @@ ENDPOINTS: Mapping[str, str] = {
     "bundles": "/v1/bundles",
     "messages": "/v1/messages",
     "inbox": "/v1/inbox",
+    "outgoing": "/v1/outgoing",
+    "proxy": "/v1/proxy",
+    "relay": "/v1/relay",
     "tree_head": "/v1/tree-head",
     "consistency": "/v1/consistency",
     "log_entries": "/v1/log-entries",
@@ -50,6 +55,9 @@ class DeliveryService:
         groups: those whose commits it orders, as far as they are in memory.
         clock: Unix seconds.
         allowed_origins: of web pages that may talk to it.
+        peers: the services of other domains.
+        relaying: requests of other domains that are being served, by domain.
+        proxying: requests to other domains that clients wait for, by client.
         sign_in: says who may claim an identity.
         trusted_proxies: whose word on where a request comes from is taken.
         federation: how it deals with other domains.
@@ -65,6 +73,9 @@ class DeliveryService:
     limits: Limits
     clock: Callable[[], int]
     allowed_origins: tuple[str, ...]
+    peers: Peers
+    relaying: Gate
+    proxying: Gate
     sign_in: SignIn
     trusted_proxies: tuple[Network, ...]
     federation: Federation
@@ -95,9 +106,11 @@ async def delivery_service(
     """
     signing_key = await store.write(accounts.signing_key, domain, provider.random(32))
     challenge_key = await store.write(challenges.key, provider.random(32))
+    federation = federation or Federation()
+    public_key = provider.signature_public_key(SignatureScheme.ed25519, signing_key)
     return DeliveryService(
         domain=domain,
-        public_key=provider.signature_public_key(SignatureScheme.ed25519, signing_key),
+        public_key=public_key,
         signing_key=signing_key,
         provider=provider,
         store=store,
@@ -106,9 +119,20 @@ async def delivery_service(
         limits=limits,
         clock=clock,
         allowed_origins=allowed_origins,
+        peers=Peers(
+            domain=domain,
+            private_key=signing_key,
+            key=public_key,
+            provider=provider,
+            store=store,
+            clock=clock,
+            federation=federation,
+        ),
+        relaying=Gate(64, 4),
+        proxying=Gate(64, 16),
         sign_in=sign_in(sign_in_url),
         trusted_proxies=trusted_proxies,
-        federation=federation or Federation(),
+        federation=federation,
         metrics=Metrics(),
         rates=rates(limits),
         connections=Connections(limits.connections, limits.connections_source),

@@ -40,7 +40,8 @@ from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
-from .routes import client_of, limit
+from .routes import limit
+from .sessions import client_of
 from .store import groups
 
 

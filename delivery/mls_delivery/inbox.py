@@ -34,7 +34,9 @@ from mls_federation.federation.binding import (
     InboxFrameType,
     InboxHello,
     InboxKeyCount,
+    InboxNotice,
     InboxReady,
+    Notice,
 )
 
 from .context import DeliveryService, service_of, token_hash
@@ -43,6 +45,7 @@ from .refusals import Refused
 from .sources import source_of
 from .store import accounts, key_sets, messages
 from .store.accounts import Client
+from .store.messages import Message
 
 S = TypeVar("S", bound=Struct)
 
@@ -183,19 +186,22 @@ async def _deliver(connection: _Inbox) -> None:
         for message in batch:
             connection.delivered = message.sequence
             # Returns when there is room to write more, so a slow client holds one batch in memory, no more.
-            await _send(
-                connection.websocket,
-                InboxFrameType.delivery,
-                InboxDelivery(
-                    sequence=message.sequence,
-                    message_id=message.message_id,
-                    received_at=message.received_at,
-                    message=message.message,
-                ),
-            )
+            await _send(connection.websocket, *_frame_of(message))
             service.metrics.messages_delivered.inc()
         if not batch:
             await listener.news.wait()
+
+
+def _frame_of(message: Message) -> tuple[InboxFrameType, InboxDelivery | InboxNotice]:
+    if not message.message_id:
+        notice = Notice.decode(message.message)
+        return InboxFrameType.notice, InboxNotice(sequence=message.sequence, notice=notice)
+    return InboxFrameType.delivery, InboxDelivery(
+        sequence=message.sequence,
+        message_id=message.message_id,
+        received_at=message.received_at,
+        message=message.message,
+    )
 
 
 async def _tell_key_count(connection: _Inbox) -> None:
@@ -241,7 +247,9 @@ async def _replaced(connection: _Inbox) -> None:
 
 
 async def _send(
-    websocket: WebSocket, frame_type: InboxFrameType, frame: InboxReady | InboxDelivery | InboxKeyCount
+    websocket: WebSocket,
+    frame_type: InboxFrameType,
+    frame: InboxReady | InboxDelivery | InboxKeyCount | InboxNotice,
 ) -> None:
     await websocket.send_bytes(InboxFrame(frame_type=frame_type, frame=frame).encode())
 

@@ -14,7 +14,7 @@ from .logs import log_event
 from .metrics import Metrics
 
 _NAMES = {path: name for name, path in ENDPOINTS.items()} | {WELL_KNOWN_PATH: "description"}
-_PREFIXES = {path.partition("{")[0]: name for path, name in _NAMES.items() if "{" in path}
+_PREFIXES = {f"{path}/": name for path, name in ENDPOINTS.items()}
 
 
 def endpoint_name(path: str) -> str:

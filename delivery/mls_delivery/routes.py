@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mls_federation.codec import Struct
 from mls_federation.federation.binding import (
     MEDIA_TYPE,
     MEDIA_TYPE_KEY_REQUEST,
@@ -27,19 +26,20 @@ from mls_federation.federation.binding import (
     SessionResponse,
     SubmitRequest,
     SubmitResponse,
-    from_base64url,
 )
 from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPONSE, GetUserInitKeyRequest
 
 from . import service as rules
-from .bodies import check_media_type, media_type, read_body, read_struct
+from .bodies import check_media_type, media_type, read_body, read_struct, reply
 from .context import ENDPOINTS, DeliveryService, service_of, token_hash
 from .device_routes import identity_history
 from .rates import Buckets
 from .refusals import Refused, malformed
+from .sessions import client_of
+from .signed_requests import signer_of
 from .sources import source_of
 from .store import accounts, challenges, devices, key_sets, messages
-from .store.accounts import Client, SessionOutcome
+from .store.accounts import SessionOutcome
 
 
 async def describe(request: Request) -> Response:
@@ -59,7 +59,7 @@ async def issue_challenge(request: Request) -> Response:
     limit(request, service, service.rates.sessions_by_source)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
-    return _reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
+    return reply(Challenge(challenge=service.challenges.issue(service.provider.random(8), service.clock())))
 
 
 async def open_session(request: Request) -> Response:
@@ -90,7 +90,7 @@ async def open_session(request: Request) -> Response:
         raise Refused(
             "not-a-device", "This is no device of the identity. One that is there can admit it, at `devices`."
         )
-    return _reply(SessionResponse(token_secret=token_secret, expires=expires))
+    return reply(SessionResponse(token_secret=token_secret, expires=expires))
 
 
 async def publish_key_sets(request: Request) -> Response:
@@ -103,7 +103,7 @@ async def publish_key_sets(request: Request) -> Response:
     # Many signatures: in a thread, so that nobody else has to wait for them.
     checked = await asyncio.to_thread(rules.check_publication, service.provider, client, asked, now)
     available = await service.store.write(key_sets.publish, client.key, checked, now, service.limits.key_sets)
-    return _reply(PublishResponse(available=available))
+    return reply(PublishResponse(available=available))
 
 
 async def fetch_bundles(request: Request) -> Response:
@@ -129,8 +129,8 @@ async def fetch_bundles(request: Request) -> Response:
         if one.key_set is not None:
             service.metrics.key_sets.labels("last_resort" if one.key_set.last_resort else "single").inc()
     if media_type(request) == MEDIA_TYPE_REQUEST:
-        return _reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
-    return _reply(
+        return reply(rules.seed_response(asked.identity, taken), MEDIA_TYPE_RESPONSE)
+    return reply(
         rules.key_response(
             service.provider,
             asked.supported_suites,
@@ -168,7 +168,7 @@ async def submit_message(request: Request) -> Response:
     )
     service.metrics.messages_accepted.inc(submitted.inboxes)
     statuses = dict(zip(recipients, submitted.statuses, strict=True))
-    return _reply(
+    return reply(
         SubmitResponse(
             results=tuple(
                 RecipientResult(
@@ -184,31 +184,7 @@ def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
     """Count a request.
 
     Raises:
-        Refused: code `rate-limited`: its source has made too many.
+        Refused: code `rate-limited`: its source, or the service that signed it, has made too many.
     """
-    buckets.spend(source_of(request, service.trusted_proxies), service.clock())
-
-
-async def client_of(request: Request, service: DeliveryService) -> Client:
-    """The client whose session a request is made in.
-
-    Raises:
-        Refused: code `unauthorized`.
-    """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    try:
-        token_secret = from_base64url(token)
-    except ValueError:
-        token_secret = b""
-    client = None
-    if scheme.lower() == "bearer" and len(token_secret) == TOKEN_SIZE:
-        client = await service.store.read(accounts.client_of, token_hash(token_secret), service.clock())
-    if client is None:
-        raise Refused(
-            "unauthorized", "This needs a session that has not ended. Open one at the end point `sessions`."
-        )
-    return client
-
-
-def _reply(body: Struct, kind: str = MEDIA_TYPE) -> Response:
-    return Response(body.encode(), media_type=kind, headers={"Cache-Control": "no-store"})
+    source = signer_of(request) or source_of(request, service.trusted_proxies)
+    buckets.spend(source, service.clock())

@@ -25,6 +25,7 @@ from mls_federation.federation.binding import (
 from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.log import IdentityHistory, KeyResponse
 from mls_federation.federation.manifest import verify_key_set
+from mls_federation.federation.relay import RelayedMessage
 from mls_federation.federation.seed import (
     BasicCredential,
     GetUserInitKeyResponse,
@@ -72,6 +73,12 @@ class Limits:
     """Seconds for which a session is good."""
     hello_seconds: int = 10
     """Seconds from opening an inbox to its hello."""
+    relay_messages: int = 100_000
+    """Messages that wait for one other domain, each counted once for every recipient."""
+    relay_octets: int = 1 << 28
+    """Octets of the messages that wait for one other domain."""
+    relay_seconds: int = 7 * 24 * 3600
+    """Seconds for which a message may wait for another domain."""
     connections: int = 10_000
     """Inboxes and requests at the same time; 0, here and below, for no limit."""
     connections_source: int = 500
@@ -315,7 +322,7 @@ def room(limits: Limits) -> Room:
     return Room(limits.inbox_messages, limits.inbox_octets)
 
 
-def check_submission(request: SubmitRequest, limits: Limits) -> frozenset[bytes] | None:
+def check_submission(request: SubmitRequest | RelayedMessage, limits: Limits) -> frozenset[bytes] | None:
     """See that a message can be delivered: that it is MLS 1.0, and if it is a Welcome, for whom. No more is our business.
 
     Returns:
@@ -324,10 +331,11 @@ def check_submission(request: SubmitRequest, limits: Limits) -> frozenset[bytes]
     Raises:
         Refused: it cannot.
     """
+    struct = type(request).__name__
     if len(request.message_id) != MESSAGE_ID_SIZE:
-        raise malformed("SubmitRequest", "message_id", f"it must have {MESSAGE_ID_SIZE} octets")
+        raise malformed(struct, "message_id", f"it must have {MESSAGE_ID_SIZE} octets")
     if not request.recipients:
-        raise malformed("SubmitRequest", "recipients", "there must be at least one")
+        raise malformed(struct, "recipients", "there must be at least one")
     if len(request.recipients) > limits.recipients:
         raise Refused(
             "too-many-recipients",

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection
 
+from mls_federation.federation.binding import NoticeReason
+
 from .context import DeliveryService
 from .logs import log_failure
-from .store import messages
+from .store import messages, relay
 from .store.messages import Expired
 
 _PAUSE_SECONDS = 60
@@ -43,10 +45,20 @@ async def expire_messages(service: DeliveryService) -> None:
     before = service.clock() - service.limits.message_seconds
     while inboxes := await service.store.read(messages.with_expired, before, _INBOXES):
         for client in inboxes:
-            expired = await service.store.write(_expire, client, before)
+            expired = await service.store.write(
+                _expire, client, before, service.domain, service.clock(), service.limits.relay_seconds
+            )
             service.metrics.messages_expired.inc(len(expired))
 
 
-def _expire(connection: Connection, client: int, before: int) -> list[Expired]:
+def _expire(
+    connection: Connection, client: int, before: int, domain: str, now: int, seconds: int
+) -> list[Expired]:
     """In one transaction with the loss of a message belongs whatever is to become known of it."""
-    return messages.expire(connection, client, before)
+    expired = messages.expire(connection, client, before)
+    for one in expired:
+        if one.message_id:  # else it is a notice itself
+            relay.undelivered(
+                connection, one.message_id, one.identity, domain, NoticeReason.expired, now, seconds
+            )
+    return expired

@@ -37,6 +37,7 @@ from mls_federation.client.account import new_account
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.errors import MLSError
 from mls_federation.io import HttpTransport
+from mls_federation.io.concurrency import gather
 from mls_federation.storage.sqlite import SqliteStorage
 
 # Seconds between attempts at what must succeed sooner or later.
@@ -151,7 +152,16 @@ async def main(identity: str, file: Path, urls: Mapping[str, str]) -> None:
             state = ClientState(new_account(provider, identity))
             await storage.save(state)
         async with HttpTransport() as transport, asyncio.TaskGroup() as tasks:
-            ports = Ports(transport, storage, provider, lambda: int(time.time()), asyncio.sleep, asyncio.Lock)
+            ports = Ports(
+                transport=transport,
+                storage=storage,
+                provider=provider,
+                now=lambda: int(time.time()),
+                sleep=asyncio.sleep,
+                new_lock=asyncio.Lock,
+                new_event=asyncio.Event,
+                gather=gather,
+            )
             client = Client(state, ports, tell)
             own = client.account.domain
             await persistently(lambda: client.set_delivery_service(own, urls[own]))

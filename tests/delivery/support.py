@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from mls_delivery.app import application
+from mls_delivery.config import Federation
 from mls_delivery.context import delivery_service
 from mls_delivery.service import Limits
 from mls_delivery.store import open_store
@@ -108,6 +109,7 @@ def running_service(
     domain: str = "b.example",
     sign_in_url: str | None = None,
     ending: list[threading.Thread] | None = None,
+    federation: Federation | None = None,
 ) -> Iterator[Running]:
     """A service on a real socket and a real file, in a thread of this process, so that a test can set its clock.
 
@@ -127,6 +129,7 @@ def running_service(
             clock=clock,
             allowed_origins=(ORIGIN,),
             limits=limits or Limits(),
+            federation=federation,
             sign_in_url=sign_in_url,
         )
         config = uvicorn.Config(
@@ -418,7 +421,9 @@ class Inbox:
 
     connection: ClientConnection
 
-    def frame(self) -> binding.InboxReady | binding.InboxDelivery | binding.InboxKeyCount:
+    def frame(
+        self,
+    ) -> binding.InboxReady | binding.InboxDelivery | binding.InboxKeyCount | binding.InboxNotice:
         """The next frame."""
         data = self.connection.recv(timeout=_DEADLINE_SECONDS)
         assert isinstance(data, bytes)

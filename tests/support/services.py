@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from mls_federation.client import Client, ConnectionChanged, Event, Ports, new_c
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
 from mls_federation.io import HttpTransport, connected_client
+from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 
 HOST = "127.0.0.1"
@@ -66,11 +67,13 @@ class Service:
 
     Attributes:
         url: its address, whether it runs or not.
+        options: with which it is started, besides those that it was made with.
     """
 
     def __init__(self, domain: str, folder: Path, *options: str) -> None:
         self.domain = domain
         self.url = f"http://{HOST}:{unused_port()}"
+        self.options: list[str] = []
         self._command = [sys.executable, "-m", "mls_delivery", "--domain", domain]
         self._command += ["--port", self.url.rpartition(":")[2]]
         self._database = folder / f"{domain}.sqlite3"
@@ -91,7 +94,9 @@ class Service:
     def launch(self) -> None:
         """Start it."""
         with self._log.open("ab") as output:
-            self._popen = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+            self._popen = subprocess.Popen(
+                [*self._command, *self.options], stdout=output, stderr=subprocess.STDOUT
+            )
 
     def wait(self) -> None:
         """Return when it answers."""
@@ -131,6 +136,8 @@ def services_running(
 ) -> Iterator[dict[str, Service]]:
     """A delivery service for each domain."""
     services = {domain: Service(domain, folder) for domain in domains}
+    for service in services.values():
+        service.options += _addresses(services.values(), but=service)
     try:
         for service in services.values():
             service.launch()
@@ -140,6 +147,11 @@ def services_running(
     finally:
         for service in services.values():
             service.stop()
+
+
+def _addresses(services: Iterable[Service], *, but: Service) -> list[str]:
+    """What tells one service where the others are."""
+    return [f"--peer={other.domain}={other.url}" for other in services if other is not but]
 
 
 # -- people
@@ -194,6 +206,8 @@ async def unregistered(identity: str, services: Mapping[str, str]) -> AsyncItera
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         somebody._client = new_client(ports, identity, somebody.on_event)
         for domain, url in services.items():

@@ -252,9 +252,11 @@ function onSubmit(formId, buttonId, problemId, action) {
 }
 
 const UNDELIVERED = {
-  pending: "their delivery service cannot be reached now. It goes out with what you send next.",
+  pending: "their delivery service cannot be reached now. It is tried again.",
   unknown: "their delivery service does not know them any more.",
-  "inbox-full": "their inbox is full.",
+  refused: "a delivery service refused it.",
+  "inbox-full": "their inbox is full. It is tried again.",
+  "queue-full": "too much waits for their delivery service. It is tried again.",
 };
 
 /**
@@ -264,7 +266,7 @@ const UNDELIVERED = {
  */
 function requireDelivered(deliveries) {
   const failed = deliveries.flatMap(({ identity, status }) =>
-    status === "accepted" ? [] : [`Not delivered to ${identity}: ${UNDELIVERED[status]}`],
+    status === "accepted" || status === "relayed" ? [] : [`Not delivered to ${identity}: ${UNDELIVERED[status]}`],
   );
   if (failed.length > 0) throw new Error(failed.join(" "));
 }

@@ -11,7 +11,7 @@
  * The client runs in a worker; every call is asynchronous, and whatever fails is an `MLSError`.
  *
  * @import {
- *   CryptoChoice, Delivery, DeliveryService, EventMessage, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply, Requests,
+ *   CryptoChoice, Delivery, DeliveryService, EventMessage, Fanout, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply, Requests,
  *   SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
  * } from "./protocol.js"
  */
@@ -210,12 +210,13 @@ export class MLSFederation extends EventTarget {
   /**
    * Make a client: its keys are made, registered with the delivery service of its domain, and its inbox is opened.
    *
-   * @param {{ identity: string, signal?: AbortSignal }} options `identity`: an address, `name@domain`
+   * @param {{ identity: string, fanout?: Fanout, signal?: AbortSignal }} options `identity`: an address, `name@domain`;
+   *   `fanout`: who brings messages to other domains, by default the client itself
    * @returns {Promise<Client>}
-   * @throws {MLSError} `unknown-domain` without an earlier `setDeliveryService`, `identity-taken`, `unreachable`
+   * @throws {MLSError} `bad-argument`, `unknown-domain` without an earlier `setDeliveryService`, `identity-taken`, `unreachable`
    */
-  async createClient({ identity, signal }) {
-    const state = await this.#engine.call("createClient", { identity }, signal);
+  async createClient({ identity, fanout, signal }) {
+    const state = await this.#engine.call("createClient", { identity, ...(fanout === undefined ? {} : { fanout }) }, signal);
     const client = new Client(this.#engine, state, () => {
       this.#clients.delete(state.client);
       this.#closed.add(state.client);
@@ -293,7 +294,8 @@ const receive = Symbol("receive");
  * One client (device) of an identity.
  *
  * Events, all `CustomEvent`s: `group` (detail: `{ group }`, joined by a Welcome), `message`, `epoch`, `removed` (as on
- * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `error` (detail: `MLSError`, about something
+ * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `undelivered` (detail: `{ messageId, identity,
+ * reason }`), `error` (detail: `MLSError`, about something
  * that arrived and was refused, or that it does by itself and failed; `details.groupId` and `details.group` where known).
  */
 export class Client extends EventTarget {
@@ -325,6 +327,24 @@ export class Client extends EventTarget {
     return this.#state.fingerprint;
   }
 
+  /** Who brings its messages to other domains: `"client"` or `"server"`. */
+  get fanout() {
+    return this.#state.fanout;
+  }
+
+  /**
+   * Say who brings this client's messages to the delivery services of their recipients, from now on, and asks those for keys: the
+   * client itself, or its own service, which is then the only one that it talks to.
+   *
+   * @param {Fanout} fanout
+   * @returns {Promise<void>}
+   * @throws {MLSError} `bad-argument`
+   */
+  async setFanout(fanout) {
+    await this.#engine.call("setFanout", { client: this.#state.client, fanout });
+    this.#state.fanout = fanout;
+  }
+
   /** The groups that it is in. */
   get groups() {
     return [...this.#groups.values()];
@@ -345,7 +365,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Hand over what waits because a delivery service was not reached.
+   * Hand over now what waits, because a delivery service was not reached or had no room. The client tries again by itself.
    *
    * @returns {Promise<Delivery[]>} what became of it
    */
@@ -395,6 +415,11 @@ export class Client extends EventTarget {
       case "connection":
         this.#dispatch(this, "connection", { state: event.detail.state });
         break;
+      case "undelivered": {
+        const { messageId, identity, reason } = event.detail;
+        this.#dispatch(this, "undelivered", { messageId, identity, reason });
+        break;
+      }
       case "error": {
         const { fault, groupId } = event.detail;
         const group = groupId && this.#groups.get(hex(groupId));

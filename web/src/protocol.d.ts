@@ -40,6 +40,9 @@ export interface DeliveryService {
   versions: number[];
 }
 
+/** Who brings messages to the delivery services of their recipients: the client itself, or its own service, the only one it talks to. */
+export type Fanout = "client" | "server";
+
 export interface ClientState {
   /** Names the client in later requests. */
   client: number;
@@ -47,6 +50,7 @@ export interface ClientState {
   domain: string;
   /** SHA-256 of the identity key, lower-case hexadecimal. */
   fingerprint: string;
+  fanout: Fanout;
 }
 
 /** A cipher suite or signature scheme: its code point and its registered name. */
@@ -136,10 +140,14 @@ export interface SrtpKeys {
 export interface Delivery {
   identity: string;
   /**
-   * `accepted` by its delivery service; `unknown` there; `inbox-full`; or `pending`: the service was not reached, and
-   * the message goes out with the next one, or by `flush`.
+   * `accepted` by its delivery service; `relayed`: our own service has it, and will bring it there; `unknown` there; `refused`;
+   * or it waits and is tried again: `pending`, since the service was not reached, `inbox-full` or `queue-full`.
    */
-  status: "accepted" | "unknown" | "inbox-full" | "pending";
+  status: "accepted" | "relayed" | "unknown" | "refused" | "pending" | "inbox-full" | "queue-full";
+  /** As in the event `undelivered`, which may come later. */
+  messageId: Uint8Array;
+  /** The domains whose services it went through, or will, in order; empty unless it was accepted or relayed. */
+  via: string[];
 }
 
 /** A message that was encrypted, and how far it has come. */
@@ -174,7 +182,8 @@ export interface VectorFailure {
 /** Every request, by name. `client` is what `createClient` returned; a member's address is `name@domain`. */
 export interface Requests {
   setDeliveryService: { params: { domain: string; url: string }; result: DeliveryService };
-  createClient: { params: { identity: string }; result: ClientState };
+  createClient: { params: { identity: string; fanout?: string }; result: ClientState };
+  setFanout: { params: { client: number; fanout: string }; result: null };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
   createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
   addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
@@ -210,6 +219,8 @@ export interface Events {
   /** The client is no longer a member. */
   removed: { client: number; groupId: Uint8Array };
   connection: { client: number; state: "connecting" | "connected" | "disconnected" };
+  /** A message that was on its way will not reach a recipient: `reason` is `expired`, `refused` or `unknown`. */
+  undelivered: { client: number; messageId: Uint8Array; identity: string; reason: string };
   /**
    * Something that arrived was refused and changed nothing (`details.refused`; `details.held`: it is kept and tried again
    * when the group has come further), or something that the client does by itself failed.

@@ -5,6 +5,8 @@
     devices     the events that say which clients an identity has
     key_sets    published keys, each handed out once
     messages    inboxes
+    peers       other domains: pinned keys, nonces, whose turn it is to speak to them
+    relay       messages on their way to other domains, and notices
     log         the append-only log of device events
     groups      groups whose commits are ordered here
 
@@ -42,7 +44,7 @@ made once, as `schema.Prepared`. Tests that take the fixture `database_url`, or 
 run `python -m dev.initial_migration` after each change to them, else a test fails.
 """
 
-from . import accounts, challenges, devices, groups, key_sets, log, messages
+from . import accounts, challenges, devices, groups, key_sets, log, messages, peers, relay
 from .announcements import announce
 from .errors import StoreError
 from .store import Store, open_store
@@ -59,4 +61,6 @@ __all__ = [
     "log",
     "messages",
     "open_store",
+    "peers",
+    "relay",
 ]

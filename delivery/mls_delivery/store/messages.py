@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from mls_federation.federation.binding import RecipientStatus
+from mls_federation.federation.binding import Notice, RecipientStatus
 
 from .accounts import check_active, clients, identities
 from .announcements import announce
@@ -50,6 +50,7 @@ inboxes = Table(
     Column("opening", LargeBinary),
 )
 
+# What has no `message_id` is a notice: `message` is a `Notice`.
 messages = Table(
     "messages",
     metadata,
@@ -120,7 +121,7 @@ class Expired:
 
 @dataclass(frozen=True)
 class Message:
-    """A message in an inbox."""
+    """A message in an inbox; without a `message_id`, it is an encoded `Notice`."""
 
     sequence: int
     message_id: bytes
@@ -209,6 +210,15 @@ def submit(
         for statement in (_PUT, _COUNT, _REMEMBER):
             statement.run_for_each(connection, rows)
     return Submitted(tuple(statuses[recipient] for recipient in recipients), len(rows))
+
+
+def put_notice(connection: Connection, client: int, notice: Notice, now: int) -> None:
+    """Put a notice into the inbox of a client, be it full or not: there are no more of them than it sent messages."""
+    last_sequence = connection.scalar(select(inboxes.c.last_sequence).where(inboxes.c.client == client))
+    sequence, octets = (last_sequence or 0) + 1, notice.encode()
+    _PUT.run(connection, client=client, sequence=sequence, message_id=b"", received_at=now, message=octets)
+    _COUNT.run(connection, client=client, sequence=sequence, octets=len(octets))
+    announce(connection, ARRIVED, str(client))
 
 
 def open_inbox(connection: Connection, client: int, opening: bytes, now: int) -> InboxState:

@@ -19,6 +19,7 @@ from ..client import (
     BackgroundFailure,
     Client,
     ConnectionChanged,
+    DeliveryFailed,
     DeliveryService,
     EpochChanged,
     Event,
@@ -37,6 +38,7 @@ from ..errors import MLSError, StateError, UsageError
 from ..media import srtp_profile
 from ..storage import MemoryStorage
 from . import shapes
+from .concurrency import gather
 from .provider import choose_provider
 from .shapes import Shape, Uint64
 from .transport import BrowserTransport, abort_signal
@@ -87,6 +89,15 @@ class ConnectionEvent(TypedDict):
     state: str
 
 
+class UndeliveredEvent(TypedDict):
+    """A message that was on its way will not reach one of its recipients."""
+
+    client: int
+    message_id: bytes
+    identity: str
+    reason: str
+
+
 class _OfSomeGroup(TypedDict, total=False):
     group_id: bytes
 
@@ -104,6 +115,7 @@ EVENTS: dict[str, type] = {
     "epoch": EpochEvent,
     "removed": RemovedEvent,
     "connection": ConnectionEvent,
+    "undelivered": UndeliveredEvent,
     "error": ErrorEvent,
 }
 
@@ -136,7 +148,7 @@ class Bridge:
             running.client.use_services({domain: service})
         return {"domain": domain, "url": service.url, "versions": list(service.description.versions)}
 
-    async def create_client(self, *, identity: str) -> Shape:
+    async def create_client(self, *, identity: str, fanout: str | None = None) -> Shape:
         number = self._next_client
         self._next_client += 1
         ports = Ports(
@@ -146,9 +158,13 @@ class Bridge:
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,
+            new_event=asyncio.Event,
+            gather=gather,
         )
         client = new_client(ports, identity, lambda event: self._on_event(number, event))
         client.use_services(self._services)
+        if fanout is not None:
+            await client.set_fanout(fanout)
         await client.register()
         # The page's signal ends the registration, but not what the client receives from then on.
         abort_signal.set(None)
@@ -160,7 +176,11 @@ class Bridge:
             "identity": account.identity,
             "domain": account.domain,
             "fingerprint": shapes.fingerprint(account.identity_key.public_key),
+            "fanout": client.fanout.value,
         }
+
+    async def set_fanout(self, *, client: int, fanout: str) -> None:
+        await self._client(client).set_fanout(fanout)
 
     async def fetch_key_bundles(self, *, client: int, identity: str) -> list[Shape]:
         return [
@@ -263,6 +283,11 @@ class Bridge:
                 self._emit("removed", RemovedEvent(client=number, group_id=group_id))
             case ConnectionChanged(state):
                 self._emit("connection", ConnectionEvent(client=number, state=state))
+            case DeliveryFailed(message_id, identity, reason):
+                self._emit(
+                    "undelivered",
+                    UndeliveredEvent(client=number, message_id=message_id, identity=identity, reason=reason),
+                )
             case MessageRefused():
                 refused = shapes.fault(event.error)
                 refused["details"] |= {"refused": True, "held": event.held}
@@ -280,6 +305,7 @@ class Bridge:
 HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "setDeliveryService": Bridge.set_delivery_service,
     "createClient": Bridge.create_client,
+    "setFanout": Bridge.set_fanout,
     "fetchKeyBundles": Bridge.fetch_key_bundles,
     "createGroup": Bridge.create_group,
     "addMember": Bridge.add_member,

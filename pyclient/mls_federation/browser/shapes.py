@@ -103,7 +103,12 @@ def sent(message: Sent) -> Shape:
 
 def delivery(one: Delivery) -> Shape:
     """`Delivery`: what became of a message for one recipient."""
-    return {"identity": one.identity, "status": one.status.replace("_", "-")}
+    return {
+        "identity": one.identity,
+        "status": one.status.replace("_", "-"),
+        "messageId": one.message_id,
+        "via": list(one.via),
+    }
 
 
 def srtp_keys(identity: str, keys: SrtpKeys) -> Shape:

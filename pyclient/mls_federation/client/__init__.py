@@ -6,6 +6,7 @@ from .devices import DeviceDetails
 from .events import (
     BackgroundFailure,
     ConnectionChanged,
+    DeliveryFailed,
     EpochChanged,
     Event,
     GroupJoined,
@@ -19,7 +20,7 @@ from .events import (
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
 from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
-from .state import ClientState
+from .state import ClientState, Fanout
 
 __all__ = [
     "BackgroundFailure",
@@ -29,10 +30,12 @@ __all__ = [
     "ConnectionChanged",
     "ConnectionEnded",
     "Delivery",
+    "DeliveryFailed",
     "DeliveryService",
     "DeviceDetails",
     "EpochChanged",
     "Event",
+    "Fanout",
     "FetchedKeys",
     "GroupDetails",
     "GroupJoined",

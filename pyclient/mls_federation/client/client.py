@@ -7,6 +7,7 @@ so it may be stopped at any moment, and nothing that was acknowledged is lost, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ..crypto import CipherSuite
 from ..errors import UnsupportedError, UsageError
@@ -22,11 +23,11 @@ from .devices import DeviceDetails
 from .events import Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
 from .log_state import Fault
-from .outbox import check_size, deliver
+from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
 from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
-from .state import ClientState, Outgoing
+from .state import ClientState, Fanout, Outgoing
 
 
 class Client:
@@ -59,6 +60,31 @@ class Client:
         return self._core.state.outbox
 
     # -- delivery services
+
+    @property
+    def fanout(self) -> Fanout:
+        """Who brings our messages to their recipients' delivery services."""
+        return self._core.state.fanout
+
+    async def set_fanout(self, fanout: Fanout | str) -> None:
+        """Say who brings our messages to their recipients' delivery services, from now on, and asks them for keys.
+
+        With `Fanout.server`, we talk to our own service alone, and need no other's address. What waits in the outbox goes the
+        new way; what our service has taken on already may come after it.
+
+        Args:
+            fanout: or its value, "client" or "server".
+
+        Raises:
+            UsageError: it is neither.
+        """
+        try:
+            chosen = Fanout(fanout)
+        except ValueError:
+            raise UsageError('the fanout is "client" or "server"') from None
+        async with self._core.changing:
+            await self._core.keep(replace(self._core.state, fanout=chosen))
+        try_again(self._core)
 
     async def set_delivery_service(self, domain: str, url: str) -> DeliveryService:
         """Say where the delivery service of a domain is; it is asked who it is.
@@ -170,11 +196,11 @@ class Client:
                 raise UnsupportedError(
                     f"cipher suite {suite.name} is not available here", code="unsupported-cipher-suite"
                 )
-        service = self.service_of(identity)
-        before = self._core.state.logs
-        before.check(service.domain)
-        fetched, history = await fetch_bundles(
-            self._core.ports.transport, service, provider, identity, wanted, self._core.ports.now()
+        ports, before, domain = self._core.ports, self._core.state.logs, domain_of(identity)
+        before.check(domain)
+        fetched, history = await self._core.ask(
+            domain,
+            lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
         await log.verify_fetched(self._core, identity, fetched, history, before)
         self._fetched[identity] = fetched
@@ -296,7 +322,7 @@ class Client:
     async def send(self, group_id: bytes, data: bytes) -> Sent:
         """Encrypt data for a group and hand it to the members' delivery services.
 
-        What cannot be handed over now waits in the outbox and goes out with the next message, or by `flush`.
+        What cannot be handed over now waits in the outbox, and is tried again while the client runs, and by `flush`.
 
         Raises:
             StateError: code `no-such-group`.
@@ -309,8 +335,7 @@ class Client:
 
     async def flush(self) -> tuple[Delivery, ...]:
         """Try to hand over everything that waits in the outbox."""
-        async with self._core.sending:
-            return await deliver(self._core)
+        return await deliver(self._core)
 
     def group_details(self, group_id: bytes) -> GroupDetails:
         """A group as it is now.

@@ -6,16 +6,36 @@ Every change of state is stored before anything that depends on it leaves the cl
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from ..errors import ServiceError, StateError
-from .delivery_service import DeliveryService, open_session
+from ..federation.binding import ServiceDescription
+from .delivery_service import DeliveryService, describe_through, find_service, open_session, through
 from .events import Event, MessageReceived
 from .ports import Ports
-from .state import ClientState
+from .results import Delivery
+from .state import ClientState, Fanout
 
 T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Lane:
+    """One way on which messages go out (`outbox`).
+
+    Attributes:
+        lock: held while it is worked through.
+        failures: how often in a row something was left.
+        not_before: when it is tried again, Unix seconds.
+        busy: whether it is being worked through.
+    """
+
+    lock: AbstractAsyncContextManager[Any]
+    failures: int = 0
+    not_before: float = 0.0
+    busy: bool = False
 
 
 class Core:
@@ -30,6 +50,9 @@ class Core:
         services: the delivery services that were found, by domain.
         changing: held while the state changes: never while the network is waited for, so that the inbox goes on.
         sending: held from a command to its delivery, so that messages go out in the order in which they were made.
+        lanes: on which messages go out, by domain.
+        awaited: messages and recipients of which somebody waits to hear.
+        something_left: set when the outbox is to be looked at.
     """
 
     def __init__(self, state: ClientState, ports: Ports, tell: Callable[[Event], None]) -> None:
@@ -39,7 +62,11 @@ class Core:
         self.services: dict[str, DeliveryService] = {}
         self.changing = ports.new_lock()
         self.sending = ports.new_lock()
+        self.lanes: dict[str, Lane] = {}
+        self.awaited: list[dict[tuple[bytes, str], Delivery]] = []
+        self.something_left = ports.new_event()
         self._token: bytes | None = None
+        self._descriptions: dict[str, ServiceDescription] = {}
 
     async def keep(self, after: ClientState) -> None:
         """Store a state; from then on it is ours. To be called with `changing` held.
@@ -100,6 +127,49 @@ class Core:
             StateError: code `unknown-domain`.
         """
         return self.service(self.state.account.domain)
+
+    @property
+    def descriptions(self) -> dict[str, ServiceDescription]:
+        """What the services say of themselves that we have met, by domain."""
+        found = {domain: service.description for domain, service in self.services.items()}
+        return {**self._descriptions, **found}
+
+    async def ask(self, domain: str, request: Callable[[DeliveryService], Awaitable[T]]) -> T:
+        """The answer to a request that needs no session of the service of any domain: asked there, or through our own service.
+
+        Args:
+            request: is given the service, and uses `delivery_service`'s functions on it. It may be called twice.
+
+        Raises:
+            StateError: code `unknown-domain`.
+            ServiceError: of that service; or of ours, such as `peer-unreachable` or `peer-not-allowed`.
+            TransportError: code `unreachable`.
+        """
+        if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
+            return await request(self.service(domain))
+        own, description = self.own_service, await self.description(domain)
+        return await self.in_session(lambda token: request(through(own, description, token)))
+
+    async def description(self, domain: str, *, again: bool = False) -> ServiceDescription:
+        """What the service of any domain says of itself: as it was found, or as our own service passes it on.
+
+        Args:
+            again: whether it is asked anew.
+
+        Raises:
+            Everything that `ask` and `find_service` raise.
+        """
+        transport = self.ports.transport
+        if self.state.fanout is not Fanout.server or domain == self.state.account.domain:
+            if again:
+                self.services[domain] = await find_service(transport, domain, self.service(domain).url)
+            return self.service(domain).description
+        if again or domain not in self._descriptions:
+            own = self.own_service
+            self._descriptions[domain] = await self.in_session(
+                lambda token: describe_through(transport, own, domain, token)
+            )
+        return self._descriptions[domain]
 
     # -- our session there
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..codec import Struct
@@ -69,16 +69,30 @@ _ENDPOINTS = (
 
 
 @dataclass(frozen=True)
+class Through:
+    """Our own service, through which others are asked, and the token of our session there. Secret."""
+
+    own: DeliveryService
+    token: bytes = field(repr=False)
+
+    def address(self, domain: str, endpoint: str) -> str:
+        """The URL of an end point of another domain's service."""
+        return f"{self.own.address('proxy')}/{domain}/{endpoint}"
+
+
+@dataclass(frozen=True)
 class DeliveryService:
     """A service that was reached and has said who it is.
 
     Attributes:
         url: its base address, without a slash at the end.
         description: what it says of itself.
+        through: if it is to be asked through our own service, that one, and the token of our session there. Secret.
     """
 
     url: str
     description: ServiceDescription
+    through: Through | None = field(default=None, repr=False)
 
     @property
     def domain(self) -> str:
@@ -86,8 +100,58 @@ class DeliveryService:
         return self.description.domain
 
     def address(self, endpoint: str) -> str:
-        """The URL of an end point."""
-        return self.url + self.description.endpoints[endpoint]
+        """The URL of an end point.
+
+        Raises:
+            UnsupportedError: code `unsupported-endpoint`: the service does not have it.
+        """
+        if self.through is not None:
+            return self.through.address(self.domain, endpoint)
+        path = self.description.endpoints.get(endpoint)
+        if path is None:
+            raise UnsupportedError(
+                f"the delivery service of {self.domain} has no end point {endpoint!r}",
+                code="unsupported-endpoint",
+            )
+        return self.url + path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that each request needs."""
+        return {} if self.through is None else authorization(self.through.token)
+
+
+def authorization(token: bytes) -> dict[str, str]:
+    """The header that carries a session's token. Secret."""
+    return {"Authorization": f"Bearer {to_base64url(token)}"}
+
+
+def through(own: DeliveryService, description: ServiceDescription, token: bytes) -> DeliveryService:
+    """A service as it is asked through our own: what needs no session there.
+
+    Args:
+        token: of our session at our own. Secret.
+    """
+    return DeliveryService(own.url, description, Through(own, token))
+
+
+async def describe_through(
+    transport: Transport, own: DeliveryService, domain: str, token: bytes
+) -> ServiceDescription:
+    """What the service of a domain says of itself, as our own service has learned.
+
+    Raises:
+        ServiceError: code `peer-unreachable`, `peer-not-allowed` or `peer-key-changed` among others.
+        TransportError, DecodeError, ValidationError, UnsupportedError: as `find_service`.
+    """
+    response = await transport.request(
+        "POST",
+        Through(own, token).address(domain, "description"),
+        headers={"Content-Type": MEDIA_TYPE, **authorization(token)},
+        body=b"",
+        limit=_MAX_RESPONSE,
+    )
+    return _described(response, domain, own.url)
 
 
 async def find_service(transport: Transport, domain: str, url: str) -> DeliveryService:
@@ -109,6 +173,11 @@ async def find_service(transport: Transport, domain: str, url: str) -> DeliveryS
     response = await transport.request(
         "GET", url + WELL_KNOWN_PATH, headers={}, body=b"", limit=_MAX_RESPONSE
     )
+    return DeliveryService(url, _described(response, domain, url))
+
+
+def _described(response: Response, domain: str, url: str) -> ServiceDescription:
+    """A description that is one of the right domain, and of a service that we can use."""
     if response.status != 200:
         raise service_error(response.status, response.body)
     description = ServiceDescription.decode(response.body)
@@ -124,7 +193,7 @@ async def find_service(transport: Transport, domain: str, url: str) -> DeliveryS
     for endpoint in _ENDPOINTS:
         if endpoint not in description.endpoints:
             raise DecodeError("it lacks an end point", struct="ServiceDescription", field=endpoint, offset=0)
-    return DeliveryService(url, description)
+    return description
 
 
 async def open_session(
@@ -225,8 +294,9 @@ async def publish(
         TransportError: code `unreachable`.
     """
     request = PublishRequest(key_sets=tuple(key_sets))
-    authorization = {"Authorization": f"Bearer {to_base64url(token)}"}
-    response = await _send(transport, service, "PUT", "key_sets", MEDIA_TYPE, request.encode(), authorization)
+    response = await _send(
+        transport, service, "PUT", "key_sets", MEDIA_TYPE, request.encode(), authorization(token)
+    )
     return _decode(response, PublishResponse).available
 
 
@@ -274,9 +344,17 @@ async def fetch_bundles(
 
 
 async def submit(
-    transport: Transport, service: DeliveryService, outgoing: Outgoing
+    transport: Transport,
+    service: DeliveryService,
+    outgoing: Outgoing,
+    recipients: Sequence[str] | None = None,
+    token: bytes | None = None,
 ) -> tuple[RecipientResult, ...]:
     """Hand over a message. Doing so again, with the same message id, delivers it no second time.
+
+    Args:
+        recipients: those of its recipients that are meant, if not all.
+        token: of our session there: then the recipients may be of any domain. Secret.
 
     Raises:
         ServiceError: it refuses.
@@ -284,10 +362,18 @@ async def submit(
     """
     request = SubmitRequest(
         message_id=outgoing.message_id,
-        recipients=tuple(identity.encode("utf-8") for identity in outgoing.recipients),
+        recipients=tuple(
+            identity.encode("utf-8")
+            for identity in (outgoing.recipients if recipients is None else recipients)
+        ),
         message=outgoing.message,
     )
-    response = await _post(transport, service, "messages", request, SubmitResponse)
+    if token is None:
+        response = await _post(transport, service, "messages", request, SubmitResponse)
+    else:
+        headers = authorization(token)
+        sent = await _send(transport, service, "POST", "outgoing", MEDIA_TYPE, request.encode(), headers)
+        response = _decode(sent, SubmitResponse)
     named = tuple(result.identity for result in response.results)
     if named != request.recipients:
         raise ValidationError(
@@ -325,7 +411,7 @@ async def _send(
         response = await transport.request(
             method,
             service.address(endpoint),
-            headers={"Content-Type": media_type, **headers},
+            headers={"Content-Type": media_type, **service.headers, **headers},
             body=body,
             limit=_MAX_RESPONSE,
         )

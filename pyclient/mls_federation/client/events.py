@@ -88,6 +88,22 @@ class MessageRefused:
 
 
 @dataclass(frozen=True)
+class DeliveryFailed:
+    """A message that was on its way will not reach one of its recipients.
+
+    Attributes:
+        message_id: as in the `Delivery` that was reported when it was sent.
+        identity: the recipient.
+        reason: `expired`: it could not be delivered for too long; `refused` by a delivery service; or `unknown`: the
+            recipient's service knows of nobody with that name.
+    """
+
+    message_id: bytes
+    identity: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class MessageNotDelivered:
     """A message of ours was sent on a branch of the group that lost, and we are no longer there to send it again.
 
@@ -145,6 +161,7 @@ Event: TypeAlias = (
     | RemovedFromGroup
     | ConnectionChanged
     | MessageRefused
+    | DeliveryFailed
     | OwnDevicesChanged
     | LogFault
     | MessageNotDelivered

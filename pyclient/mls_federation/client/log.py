@@ -44,8 +44,10 @@ async def fetch_devices(core: Core, identity: str) -> Devices:
         ValidationError, VerificationError, DecodeError: see `accept_history`.
     """
     before = core.state.logs
-    service = core.service(domain_of(identity))
-    history = await delivery_service.fetch_history(core.ports.transport, service, identity)
+    history = await core.ask(
+        domain_of(identity),
+        lambda service: delivery_service.fetch_history(core.ports.transport, service, identity),
+    )
     return await accept_history(core, identity, history, before)
 
 
@@ -117,7 +119,7 @@ async def pinned_key(core: Core, domain: str) -> bytes:
         StateError: code `unknown-domain`.
         ValidationError: code `pinned-key-changed`.
     """
-    key = core.service(domain).description.signing_key
+    key = (await core.description(domain)).signing_key
     try:
         await _keep(core, lambda logs: logs.pinned(domain, key))
     except ValidationError as error:
@@ -188,8 +190,9 @@ async def fetch_tree_head(core: Core, domain: str) -> SignedTreeHead:
         Everything that `accept_history` raises of heads.
     """
     before = core.state.logs
-    service = core.service(domain)
-    head = await delivery_service.fetch_tree_head(core.ports.transport, service)
+    head = await core.ask(
+        domain, lambda service: delivery_service.fetch_tree_head(core.ports.transport, service)
+    )
     verify_tree_head(core.ports.provider, await pinned_key(core, domain), domain, head)
     _check_not_older(domain, head, before)
     await _agree(core, domain, head)
@@ -203,10 +206,8 @@ async def clear_fault(core: Core, domain: str) -> None:
         StateError: code `unknown-domain`.
         TransportError, ServiceError, DecodeError, ValidationError: the service does not say who it is; nothing is forgotten.
     """
-    known = core.service(domain)
-    found = await delivery_service.find_service(core.ports.transport, domain, known.url)
-    await _keep(core, lambda logs: logs.forgotten(domain).pinned(domain, found.description.signing_key))
-    core.services[domain] = found
+    found = await core.description(domain, again=True)
+    await _keep(core, lambda logs: logs.forgotten(domain).pinned(domain, found.signing_key))
 
 
 async def audit_log(core: Core, domain: str) -> tuple[Finding, ...]:
@@ -220,7 +221,10 @@ async def audit_log(core: Core, domain: str) -> tuple[Finding, ...]:
     head = await fetch_tree_head(core, domain)
     entries: list[bytes] = []
     while len(entries) < head.tree_head.tree_size:
-        more = await delivery_service.fetch_entries(core.ports.transport, core.service(domain), len(entries))
+        start = len(entries)
+        more = await core.ask(
+            domain, partial(delivery_service.fetch_entries, core.ports.transport, start=start)
+        )
         if not more:
             break
         entries += more
@@ -259,7 +263,10 @@ async def _agree(core: Core, domain: str, head: SignedTreeHead) -> None:
 
 async def _consistency_path(core: Core, domain: str, question: ConsistencyRequest) -> tuple[bytes, ...]:
     try:
-        return await delivery_service.fetch_consistency(core.ports.transport, core.service(domain), question)
+        return await core.ask(
+            domain,
+            lambda service: delivery_service.fetch_consistency(core.ports.transport, service, question),
+        )
     except ServiceError as error:
         if is_final(error):
             # It has signed both heads, and will not say how the one came of the other.
@@ -275,8 +282,7 @@ async def _ask_for_key(core: Core, domain: str) -> None:
     Raises:
         ValidationError: code `pinned-key-changed`: that is so, and a fault.
     """
-    found = await delivery_service.find_service(core.ports.transport, domain, core.service(domain).url)
-    core.services[domain] = found
+    await core.description(domain, again=True)
     await pinned_key(core, domain)
 
 

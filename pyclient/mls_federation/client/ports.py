@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -102,6 +102,30 @@ class Storage(Protocol):
         ...
 
 
+class Flag(Protocol):
+    """Something to wait for, such as `asyncio.Event`."""
+
+    def set(self) -> None:
+        """Let everybody go on who waits, and who comes from now on."""
+        ...
+
+    def clear(self) -> None:
+        """Let those who come from now on wait."""
+        ...
+
+    async def wait(self) -> object:
+        """Return once it is set."""
+        ...
+
+
+class Gather(Protocol):
+    """Does works at the same time."""
+
+    async def __call__(self, *works: Coroutine[Any, Any, None]) -> object:
+        """Return when all have ended; the first that raises ends the others, and it is raised here."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ports:
     """All of them.
@@ -110,6 +134,8 @@ class Ports:
         now: Unix seconds.
         sleep: waits for some seconds.
         new_lock: makes a mutex, such as `asyncio.Lock`.
+        new_event: makes a flag that is not set, such as `asyncio.Event`.
+        gather: does works at the same time.
     """
 
     transport: Transport
@@ -118,3 +144,5 @@ class Ports:
     now: Callable[[], int]
     sleep: Callable[[float], Awaitable[object]]
     new_lock: Callable[[], AbstractAsyncContextManager[Any]]
+    new_event: Callable[[], Flag]
+    gather: Gather

@@ -15,20 +15,26 @@ from ..federation.binding import (
     InboxFrame,
     InboxHello,
     InboxKeyCount,
+    InboxNotice,
+    NoticeReason,
 )
 from . import log
 from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
-from .events import BackgroundFailure, ConnectionChanged
+from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
 from .keys import KEY_SETS, publish_key_sets
-from .outbox import deliver
+from .outbox import keep_trying, try_again
 from .ports import Connection, ConnectionEnded
 
 # Seconds before connecting again: at first, and at most.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+
+
+class _Closed(Exception):
+    """Nothing more is to be received."""
 
 
 class Receiver:
@@ -48,6 +54,12 @@ class Receiver:
             StateError: code `replaced`: this client is connected from elsewhere, and that one goes on; `device-revoked`,
                 `not-admitted`: this is no device of our identity, or no more.
         """
+        try:
+            await self._core.ports.gather(self._run(), keep_trying(self._core))
+        except _Closed:
+            return
+
+    async def _run(self) -> None:
         core = self._core
         await core.tell_untold()
         pause = _FIRST_PAUSE
@@ -65,6 +77,7 @@ class Receiver:
                 core.tell(ConnectionChanged("disconnected"))
             if not self._closed:
                 await core.ports.sleep(pause)
+        raise _Closed
 
     async def close(self) -> None:
         """Stop receiving."""
@@ -87,10 +100,8 @@ class Receiver:
                     core.tell(ConnectionChanged("connected"))
                     self._unasked.clear()
                     await self._watch()
-                    if core.state.outbox:
-                        # What broke our connection may have kept messages from going out, too.
-                        async with core.sending:
-                            await deliver(core)
+                    # What broke our connection may have kept messages from going out, too.
+                    try_again(core)
                 await self._take(inbox, frame)
         except ConnectionEnded as end:
             await self._after(end, ready)
@@ -126,6 +137,9 @@ class Receiver:
             await self._take_message(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
             await self._settle()
+        elif isinstance(frame.frame, InboxNotice):
+            await self._take_notice(frame.frame)
+            await inbox.send(InboxAck(cursor=core.state.cursor).encode())
         elif isinstance(frame.frame, InboxKeyCount):
             try:
                 await publish_key_sets(core, KEY_SETS - frame.frame.available)
@@ -158,3 +172,14 @@ class Receiver:
             except (TransportError, RemoteError, StateError) as error:
                 self._unasked.add(domain)
                 self._core.tell(BackgroundFailure(error))
+
+    async def _take_notice(self, frame: InboxNotice) -> None:
+        core, notice = self._core, frame.notice
+        identity = notice.identity.decode("utf-8", "replace")
+        failed = DeliveryFailed(notice.message_id, identity, NoticeReason(notice.reason).name)
+        async with core.changing:
+            if frame.sequence <= core.state.cursor:
+                return
+            # Told first: should we end in between, it is told again rather than never.
+            core.tell(failed)
+            await core.keep(replace(core.state, cursor=frame.sequence))

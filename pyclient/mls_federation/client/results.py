@@ -74,12 +74,17 @@ class Delivery:
     """What became of a message for one recipient.
 
     Attributes:
-        status: `accepted` by its delivery service; `unknown` there; `inbox_full`; `refused` by it, for good; or
-            `pending`: the service was not reached, and the message waits in the outbox.
+        status: `accepted` by its delivery service; `relayed`: our own service has it, and will bring it there; `unknown` there;
+            `refused` for good; or it waits in the outbox and is tried again: `pending`, since the service was not
+            reached, `inbox_full` or `queue_full`.
+        message_id: as in `DeliveryFailed`, which may tell later what became of it.
+        via: the domains whose services it went through, or will; empty unless it was accepted or relayed.
     """
 
     identity: str
     status: str
+    message_id: bytes = b""
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

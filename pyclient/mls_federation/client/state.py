@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from ..errors import StateError
 from ..federation.group_agreement import GroupAgreement, OrderingRule, agreement_of
@@ -176,6 +177,15 @@ class GroupState:
         return tuple(dict.fromkeys(who.identity for leaf, who in self.identities.items() if leaf != own))
 
 
+class Fanout(Enum):
+    """Who brings a message to the delivery services of its recipients."""
+
+    client = "client"
+    """We do, each of them."""
+    server = "server"
+    """Our own delivery service, which is the only one that we talk to."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """A message that a delivery service has not taken yet.
@@ -224,6 +234,7 @@ class ClientState:
         received: how many application messages there have been.
         untold: those of which the application may not know: it was to be told of them when this state was stored.
         logs: what we know of the logs of delivery services.
+        fanout: who brings our messages to their recipients' delivery services.
     """
 
     account: Account
@@ -237,6 +248,7 @@ class ClientState:
     received: int = 0
     untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
     logs: Logs = field(default_factory=Logs)
+    fanout: Fanout = Fanout.client
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

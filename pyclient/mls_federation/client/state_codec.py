@@ -27,14 +27,24 @@ from .account import Account, OwnKeySet
 from .events import MessageReceived
 from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
 from .log_state import Logs
-from .state import Anew, ClientState, GroupState, Intent, Outgoing, PastState, SentData, SpentKeyPackage
+from .state import (
+    Anew,
+    ClientState,
+    Fanout,
+    GroupState,
+    Intent,
+    Outgoing,
+    PastState,
+    SentData,
+    SpentKeyPackage,
+)
 
 # Of every part. A later version of the package loads all earlier ones.
 STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
-    """What a part is. `account`, `cursor`, `received` and `logs` are there once, the others any number of times, in order."""
+    """What a part is. `account`, `cursor`, `received`, `logs` and `fanout` are there once, the others any number of times, in order."""
 
     account = 1
     cursor = 2
@@ -48,6 +58,7 @@ class PartKind(ClosedEnum8):
     departed = 10
     past_state = 11
     spent = 12
+    fanout = 13
 
 
 class StoredAccount(Struct):
@@ -160,6 +171,13 @@ class StoredGroupState(Struct):
     successor: opaque
 
 
+class StoredFanout(Struct):
+    """Who brings messages to their recipients' services: 0 the client, 1 its own service."""
+
+    version: uint16
+    by_server: Boolean
+
+
 class StoredOutgoing(Struct):
     """A message that waits."""
 
@@ -228,6 +246,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
             past for known in (*state.groups.values(), *state.departed.values()) for past in known.line
         ),
         PartKind.spent: state.spent,
+        PartKind.fanout: (state.fanout,),
     }
 
 
@@ -245,7 +264,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         DecodeError, ValidationError: it is no such state.
     """
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
-    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs):
+    for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs, PartKind.fanout):
         if len(loaded[kind]) != 1:
             raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
     lines: dict[bytes, list[PastState]] = {}
@@ -274,6 +293,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         logs=loaded[PartKind.logs][0],
         departed=departed,
         spent=tuple(loaded[PartKind.spent]),
+        fanout=loaded[PartKind.fanout][0],
     )
 
 
@@ -564,6 +584,14 @@ def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
     )
 
 
+def _store_fanout(fanout: Fanout) -> StoredFanout:
+    return StoredFanout(version=STATE_VERSION, by_server=Boolean(fanout is Fanout.server))
+
+
+def _load_fanout(_: CryptoProvider, stored: StoredFanout) -> Fanout:
+    return Fanout.server if stored.by_server is Boolean.true else Fanout.client
+
+
 def _store_logs(logs: Logs) -> StoredLogs:
     return store_logs(STATE_VERSION, logs)
 
@@ -585,6 +613,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.departed: _store_group,
     PartKind.past_state: _store_past_state,
     PartKind.spent: _store_spent,
+    PartKind.fanout: _store_fanout,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -599,4 +628,5 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.departed: (StoredGroupState, _load_group),
     PartKind.past_state: (StoredPastState, _load_past_state),
     PartKind.spent: (StoredSpent, _load_spent),
+    PartKind.fanout: (StoredFanout, _load_fanout),
 }

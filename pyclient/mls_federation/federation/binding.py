@@ -168,6 +168,9 @@ class RecipientStatus(ClosedEnum8):
     accepted = 0
     unknown = 1
     inbox_full = 2
+    relayed = 3
+    queue_full = 4
+    refused = 5
 
 
 class RecipientResult(Struct):
@@ -181,6 +184,22 @@ class SubmitResponse(Struct):
     """A result for each recipient, in the order of the request."""
 
     results: Vec[RecipientResult]
+
+
+class NoticeReason(ClosedEnum8):
+    """Why a message that was taken on will never reach a recipient."""
+
+    expired = 1
+    refused = 2
+    unknown = 3
+
+
+class Notice(Struct):
+    """What a sender is told, later, of a message that did not reach the recipient named."""
+
+    message_id: opaque
+    identity: opaque
+    reason: NoticeReason
 
 
 # -- the inbox
@@ -205,6 +224,7 @@ class InboxFrameType(ClosedEnum8):
     ready = 1
     delivery = 2
     key_count = 3
+    notice = 4
 
 
 class InboxReady(Struct):
@@ -228,16 +248,24 @@ class InboxKeyCount(Struct):
     available: uint32
 
 
+class InboxNotice(Struct):
+    """A notice, which has its place in the inbox like a message, and is acknowledged like one."""
+
+    sequence: uint64
+    notice: Notice
+
+
 class InboxFrame(Struct):
     """A frame from the delivery service."""
 
     frame_type: InboxFrameType
-    frame: InboxReady | InboxDelivery | InboxKeyCount = select(
+    frame: InboxReady | InboxDelivery | InboxKeyCount | InboxNotice = select(
         "frame_type",
         {
             InboxFrameType.ready: InboxReady,
             InboxFrameType.delivery: InboxDelivery,
             InboxFrameType.key_count: InboxKeyCount,
+            InboxFrameType.notice: InboxNotice,
         },
     )
 

@@ -15,6 +15,7 @@ from ..crypto.pyca import PycaProvider
 from ..errors import MLSError, UsageError
 from ..storage import MemoryStorage
 from ..storage.sqlite import SqliteStorage
+from .concurrency import gather
 from .transport import HttpTransport
 
 
@@ -61,6 +62,8 @@ async def connected_client(
                 now=lambda: int(time.time()),
                 sleep=asyncio.sleep,
                 new_lock=asyncio.Lock,
+                new_event=asyncio.Event,
+                gather=gather,
             )
             client = Client(state, ports, on_event)
             for domain, url in services.items():

@@ -32,8 +32,10 @@ from ..client import (
     BackgroundFailure,
     Client,
     ConnectionChanged,
+    DeliveryFailed,
     EpochChanged,
     Event,
+    Fanout,
     GroupDetails,
     GroupJoined,
     GroupReinitialized,
@@ -80,6 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chat.add_argument("identity", help="our own, name@domain")
     chat.add_argument(
+        "--fanout",
+        choices=[fanout.value for fanout in Fanout],
+        default=Fanout.client.value,
+        help="who brings messages to other domains: we, or our own delivery service, which is then the only one that"
+        " has to be named (default: %(default)s)",
+    )
+    chat.add_argument(
         "--state",
         metavar="FILE",
         help="keep keys and groups in this file, and go on from there the next time; without it they are gone at the end",
@@ -101,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))
         else:
-            asyncio.run(_chat(options.identity, services, options.state))
+            asyncio.run(_chat(options.identity, services, options.state, Fanout(options.fanout)))
     except MLSError as error:
         sys.exit(_printable(f"{error.code}: {error.message}"))
     except KeyboardInterrupt:
@@ -235,8 +244,9 @@ def _date(seconds: int) -> str:
 # -- chat
 
 
-async def _chat(identity: str, services: Mapping[str, str], state: str | None) -> None:
+async def _chat(identity: str, services: Mapping[str, str], state: str | None, fanout: Fanout) -> None:
     async with connected_client(identity, services, _show, storage=state) as client:
+        await client.set_fanout(fanout)
         _say(f"* registered as {identity}; type /invite name@domain, or wait to be added to a group")
         if client.groups:
             _show_group(client.group_details(client.groups[-1]))
@@ -324,6 +334,8 @@ def _show(event: Event) -> None:
             _say(
                 f"* your devices: {', '.join(changes)}. If that was not you, somebody else has a device of yours"
             )
+        case DeliveryFailed(identity=identity, reason=reason):
+            _say(f"! a message to {identity} was not delivered: {reason}")
         case BackgroundFailure(error=error):
             _say(f"! {error.code}: {error.message}")
         case ConnectionChanged(state=state):

@@ -19,6 +19,7 @@ from mls_federation.errors import (
     UsageError,
     ValidationError,
 )
+from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 from tests.support.network import NOW, Peer, group_of, of_type, without_waiting
 
@@ -68,6 +69,8 @@ def ports(provider: CryptoProvider, storage: MemoryStorage) -> Ports:
         now=lambda: NOW,
         sleep=asyncio.sleep,
         new_lock=asyncio.Lock,
+        new_event=asyncio.Event,
+        gather=gather,
     )
 
 

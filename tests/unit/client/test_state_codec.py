@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mls_federation.client import ClientState, session
+from mls_federation.client import ClientState, Fanout, session
 from mls_federation.client.account import Account, OwnKeySet, new_account, supported_suites
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.log_state import Fault, Logs
@@ -113,7 +113,12 @@ def everything(provider: CryptoProvider) -> ClientState:
     deliver(carol, bob)
     assert fourth in bob.state.departed
     return replace(
-        bob.state, key_sets=(*sets, waiting), received=3, untold=(untold,), logs=some_logs(provider)
+        bob.state,
+        fanout=Fanout.server,
+        key_sets=(*sets, waiting),
+        received=3,
+        untold=(untold,),
+        logs=some_logs(provider),
     )
 
 

@@ -50,12 +50,57 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("log_hashes_key")),
     )
     op.create_table(
+        "nonces",
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("nonce", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("domain", "nonce", name=op.f("nonces_key")),
+    )
+    op.create_index(op.f("nonces_by_until"), "nonces", ["until"], unique=False)
+    op.create_table(
+        "peers",
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("signing_key", sa.LargeBinary(), nullable=True),
+        sa.Column("queued", sa.BigInteger(), nullable=False),
+        sa.Column("queued_octets", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.LargeBinary(), nullable=True),
+        sa.Column("held_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("domain", name=op.f("peers_key")),
+    )
+    op.create_table(
         "redeemed_challenges",
         sa.Column("challenge", sa.LargeBinary(), nullable=False),
         sa.Column("ends", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("challenge", name=op.f("redeemed_challenges_key")),
     )
     op.create_index(op.f("redeemed_challenges_by_ends"), "redeemed_challenges", ["ends"], unique=False)
+    op.create_table(
+        "relay_held",
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.LargeBinary(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("domain", "recipient", name=op.f("relay_held_key")),
+    )
+    op.create_table(
+        "relay_notices",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("notice", sa.LargeBinary(), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("relay_notices_key")),
+    )
+    op.create_index(op.f("relay_notices_by_domain"), "relay_notices", ["domain"], unique=False)
+    op.create_table(
+        "relay_origins",
+        sa.Column("message_id", sa.LargeBinary(), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("forgotten_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("message_id", "domain", name=op.f("relay_origins_key")),
+    )
+    op.create_index(op.f("relay_origins_by_forgotten_at"), "relay_origins", ["forgotten_at"], unique=False)
     op.create_table(
         "service",
         sa.Column("domain", sa.Text(), nullable=False),
@@ -154,6 +199,29 @@ def upgrade() -> None:
     )
     op.create_index(op.f("received_by_received_at"), "received", ["received_at"], unique=False)
     op.create_table(
+        "relay_messages",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sender", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("message_id", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("octets", sa.BigInteger(), nullable=False),
+        sa.Column("message", sa.LargeBinary(), nullable=True),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.Column("forgotten_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["sender"], ["clients.id"], name=op.f("relay_messages_sender"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("relay_messages_key")),
+    )
+    op.create_index(op.f("relay_messages_by_forgotten_at"), "relay_messages", ["forgotten_at"], unique=False)
+    op.create_index(op.f("relay_messages_by_message_id"), "relay_messages", ["message_id"], unique=False)
+    op.create_index(
+        op.f("relay_messages_by_sender_fingerprint"),
+        "relay_messages",
+        ["sender", "fingerprint"],
+        unique=False,
+    )
+    op.create_table(
         "sessions",
         sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -162,3 +230,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client", name=op.f("sessions_key")),
         sa.UniqueConstraint("token_hash", name=op.f("sessions_unique_token_hash")),
     )
+    op.create_table(
+        "relay_outbox",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("message", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.LargeBinary(), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message"], ["relay_messages.id"], name=op.f("relay_outbox_message"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("relay_outbox_key")),
+    )
+    op.create_index(
+        op.f("relay_outbox_by_domain_waits_id"), "relay_outbox", ["domain", "waits", "id"], unique=False
+    )
+    op.create_index(op.f("relay_outbox_by_message"), "relay_outbox", ["message"], unique=False)
