@@ -28,6 +28,7 @@ class Group:
 
     Attributes:
         members: who is in it, but for the time between removal and addition.
+        committers: who may commit.
         messages: how many are to be sent.
         commits: how many are to be made.
     """
@@ -35,6 +36,7 @@ class Group:
     group_id: str
     title: str
     members: Sequence[str]
+    committers: Sequence[str]
     messages: int
     commits: int
     sent: int = 0
@@ -159,7 +161,11 @@ class Workload:
                 await self._remove_and_add()
             else:
                 async with self._turn():
-                    await self._commit(self._chance.choice(group.present), "update")
+                    await self._commit(self._chance.choice(self._committers), "update")
+
+    @property
+    def _committers(self) -> list[str]:
+        return [member for member in self.group.committers if member not in self.group.absent]
 
     def _all_are_near(self) -> bool:
         group = self.group
@@ -180,7 +186,8 @@ class Workload:
 
     async def _remove_and_add(self) -> None:
         group = self.group
-        committer, leaver = self._chance.sample(group.members, 2)
+        committer = self._chance.choice(group.committers)
+        leaver = self._chance.choice([member for member in group.members if member != committer])
         async with self._alone():
             await self.settle()
             group.absent.add(leaver)
