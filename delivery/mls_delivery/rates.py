@@ -74,6 +74,7 @@ class Buckets:
 class Rates:
     """All rate limits of a service."""
 
+    requests_by_source: Buckets
     bundles_by_source: Buckets
     messages_by_source: Buckets
     sessions_by_source: Buckets
@@ -85,6 +86,7 @@ class Rates:
 def rates(limits: Limits) -> Rates:
     """The rate limits that a service's limits come to."""
     return Rates(
+        requests_by_source=Buckets(limits.requests_per_minute),
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
