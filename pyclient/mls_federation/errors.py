@@ -98,13 +98,15 @@ class ServiceError(RemoteError):
 
     Attributes:
         status: the HTTP status.
+        offered_suites: with code `no-common-suite`, those for which there are keys, as the service says.
     """
 
     default_code = "service-error"
 
-    def __init__(self, message: str, *, code: str, status: int) -> None:
+    def __init__(self, message: str, *, code: str, status: int, offered_suites: tuple[int, ...] = ()) -> None:
         super().__init__(message, code=code)
         self.status = status
+        self.offered_suites = offered_suites
 
 
 class TransportError(MLSError):

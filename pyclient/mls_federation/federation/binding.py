@@ -474,7 +474,14 @@ def service_error(status: int, body: bytes) -> ServiceError:
         detail = f"The delivery service answered with HTTP status {status}."
     # JSON can have lone surrogates, which nothing can print.
     detail = detail.encode("utf-8", "replace").decode("utf-8")
-    return ServiceError(detail, code=code, status=status)
+    suites = problem.get("offered_suites")
+    offered = suites if isinstance(suites, list) else []
+    return ServiceError(
+        detail,
+        code=code,
+        status=status,
+        offered_suites=tuple(suite for suite in offered if type(suite) is int and 0 <= suite <= 0xFFFF),
+    )
 
 
 def _json_object(data: bytes, name: str) -> dict[str, Any]:
