@@ -94,6 +94,25 @@ async def test_a_group_begins_anew_for_a_newcomer(urls: dict[str, str]) -> None:
         assert (await alice.told(MessageReceived)).data == b"so we are"
 
 
+async def test_a_member_of_another_domain_than_the_service_begins_it_anew(urls: dict[str, str]) -> None:
+    """The service learns of the new group from a member of its own."""
+    async with (
+        person(unique("alice", "a.example"), urls) as alice,
+        person(unique("bob", "b.example"), urls) as bob,
+        limited("c.example", urls, THIRD) as carol,
+    ):
+        old_id = (await alice.client.create_group()).group_id
+        await alice.client.add(old_id, bob.identity)
+        await bob.told(GroupJoined)
+        await bob.client.add(old_id, carol.identity, reinit=True)
+        new_id = (await alice.told(GroupReinitialized, old_group_id=old_id)).group_id
+        await carol.told(GroupJoined, group_id=new_id)
+        await carol.client.update(new_id)
+        await carol.client.send(new_id, b"hello")
+        for somebody in (alice, bob):
+            assert (await somebody.told(MessageReceived)).data == b"hello"
+
+
 async def test_nobody_has_a_suite_in_common(urls: dict[str, str]) -> None:
     async with (
         limited("a.example", urls, FIRST) as alice,

@@ -66,7 +66,7 @@ def plan(
     group = known.group
     if not known.ordered_by_service:
         raise StateError(
-            "a group whose members order commits cannot begin anew; let a delivery service order them first",
+            "a group whose members order its commits cannot begin anew: another commit might win over the one that ends it",
             code="needs-ordering-service",
         )
     if group.reinit is not None:
