@@ -11,18 +11,18 @@ from mls_federation.federation.devices import DeviceEvent, DeviceEventType, veri
 from mls_federation.federation.log import HistoryRequest, IdentityHistory, LoggedEvent
 
 from . import service as rules
+from .admission import limit
 from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .log_routes import signed_head
 from .refusals import Refused
-from .sources import source_of
 from .store import devices
 
 
 async def add_device_event(request: Request) -> Response:
     """`POST /v1/devices`. There is no session: the event proves itself."""
     service = service_of(request)
-    _count(request, service)
+    limit(request, service, service.rates.sessions_by_source)
     event = await read_struct(request, DeviceEvent, service.limits, MEDIA_TYPE)
     rules.check_identity(event.identity, service.domain)
     verify_event(service.provider, event)
@@ -35,7 +35,6 @@ async def add_device_event(request: Request) -> Response:
 async def show_history(request: Request) -> Response:
     """`POST /v1/history`."""
     service = service_of(request)
-    _count(request, service)
     asked = await read_struct(request, HistoryRequest, service.limits, MEDIA_TYPE)
     rules.check_identity(asked.identity, service.domain)
     found = await service.store.read(devices.history, asked.identity)
@@ -51,11 +50,6 @@ def identity_history(service: DeliveryService, history: devices.History) -> Iden
         for event, number, path in zip(history.events, history.numbers, history.paths, strict=True)
     )
     return IdentityHistory(events=events, head=signed_head(service, history.head))
-
-
-def _count(request: Request, service: DeliveryService) -> None:
-    source = source_of(request, service.trusted_proxies)
-    service.rates.devices_by_source.spend(source, service.clock())
 
 
 def _bearer_token(request: Request) -> str:

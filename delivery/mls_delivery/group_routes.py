@@ -36,11 +36,11 @@ from mls_federation.mls import decode_public_group, encode_public_group
 from mls_federation.mls.ratchet_tree import encode_tree
 
 from . import ordering as rules
+from .admission import limit
 from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
-from .routes import limit
 from .sessions import client_of
 from .store import groups
 

@@ -83,14 +83,14 @@ class Limits:
     """Inboxes and requests at the same time; 0, here and below, for no limit."""
     connections_source: int = 500
     """Inboxes and requests at the same time from one source."""
+    requests_per_minute: int = 6000
+    """Requests of any kind from one source, and inboxes opened."""
     bundles_per_minute: int = 120
     """Requests for keys from one source."""
     messages_per_minute: int = 6000
     """Requests to deliver a message from one source."""
-    devices_per_minute: int = 600
-    """Device events, and requests for histories, from one source."""
     sessions_per_minute: int = 240
-    """Requests for challenges and sessions from one source."""
+    """Requests for challenges and sessions from one source, and events of devices."""
     key_sets_per_minute: int = 20
     """Requests that are answered with keys for one use, of one identity."""
     inbox_messages_per_minute: int = 6000

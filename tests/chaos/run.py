@@ -31,7 +31,6 @@ _CONFIG = """\
 [limits]
 bundles_per_minute = 0
 messages_per_minute = 0
-devices_per_minute = 0
 sessions_per_minute = 0
 """
 

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from mls_federation.federation.binding import Notice, NoticeReason, RecipientStatus
 from mls_federation.federation.relay import RelayedMessage
 
+from ..welcomes import named_by
 from . import messages, peers
 from .accounts import clients
 from .announcements import announce
@@ -226,7 +227,9 @@ def _deliver_here(
     now: int,
     bounds: Bounds,
 ) -> RecipientStatus:
-    (status,) = messages.submit(connection, [recipient], message_id, message, now, bounds.room).statuses
+    (status,) = messages.submit(
+        connection, [recipient], message_id, message, now, bounds.room, named_by(message)
+    ).statuses
     if status is not RecipientStatus.unknown and _row(connection, known, recipient) is None:
         connection.execute(
             insert(relay_outbox).values(message=known, domain=domain, recipient=recipient, waits=False)
@@ -271,6 +274,11 @@ def _count(connection: Connection, domain: str, rows: int, octets: int) -> None:
 
 
 # -- to other domains
+
+
+def waiting(connection: Connection) -> int:
+    """How many messages wait for other domains, each counted once for every recipient."""
+    return int(connection.scalar(select(func.sum(peers.peers.c.queued))) or 0)
 
 
 def waiting_domains(connection: Connection) -> list[str]:
@@ -462,11 +470,12 @@ def receive(
     results = []
     for message in relayed:
         statuses = []
+        named = named_by(message.message)
         for recipient in message.recipients:
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, room
+                    connection, [recipient], message.message_id, message.message, now, room, named
                 ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)

@@ -320,11 +320,12 @@ async def _keep(core: Core, change: Callable[[Logs], Logs]) -> None:
 def _tell_news(core: Core, events: Iterable[LoggedEvent], seen: int) -> None:
     """Tell of devices of ours that came or went since we looked last, by others than this device."""
     account = core.state.account
-    news = [logged.event for logged in events]
-    if not seen:
-        # What came before us has admitted us.
-        seen = 1 + next((at for at, event in enumerate(news) if event.credential == account.credential), -1)
-    news = [event for event in news[seen:] if event.signer != account.credential]
+    chain = [logged.event for logged in events]
+    # What came before us has admitted us, and who is not admitted yet has no devices.
+    joined = next(
+        (at for at, event in enumerate(chain, 1) if event.credential == account.credential), len(chain)
+    )
+    news = [event for event in chain[max(seen, joined) :] if event.signer != account.credential]
     admitted = tuple(event.client_id for event in news if event.event_type is not DeviceEventType.revoke)
     revoked = tuple(event.client_id for event in news if event.event_type is DeviceEventType.revoke)
     if admitted or revoked:
