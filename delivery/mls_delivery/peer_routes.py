@@ -52,7 +52,7 @@ async def take_outgoing(request: Request) -> Response:
     client = await client_of(request, service)
     service.rates.messages_by_source.spend(("client", client.key), service.clock())
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
+    named = rules.check_submission(asked, service.limits)
     recipients, unknown = [], set()
     for recipient in asked.recipients:
         try:
@@ -69,6 +69,7 @@ async def take_outgoing(request: Request) -> Response:
         {domain for _, domain in recipients if not service.peers.allows(domain)} - {service.domain},
         service.clock(),
         _bounds(service),
+        named,
     )
     service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
     outcome = iter(statuses)
@@ -111,12 +112,11 @@ async def take_relayed(request: Request) -> Response:
     domain = peer_of(request)
     with service.relaying.one_more(domain):
         asked = await read_struct(request, RelayRequest, service.limits, MEDIA_TYPE)
-        for message in asked.messages:
-            rules.check_submission(message, service.limits)
+        relayed = [(message, rules.check_submission(message, service.limits)) for message in asked.messages]
         results = await service.store.write(
             relay.receive,
             domain,
-            asked.messages,
+            relayed,
             asked.notices,
             service.clock(),
             rules.room(service.limits),

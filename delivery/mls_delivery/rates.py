@@ -77,6 +77,7 @@ class Rates:
     requests_by_source: Buckets
     bundles_by_source: Buckets
     messages_by_source: Buckets
+    devices_by_source: Buckets
     sessions_by_source: Buckets
     key_sets_by_identity: Buckets
     messages_by_identity: Buckets
@@ -89,6 +90,7 @@ def rates(limits: Limits) -> Rates:
         requests_by_source=Buckets(limits.requests_per_minute),
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
+        devices_by_source=Buckets(limits.devices_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
         key_sets_by_identity=Buckets(limits.key_sets_per_minute),
         messages_by_identity=Buckets(limits.inbox_messages_per_minute),

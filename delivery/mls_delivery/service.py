@@ -89,6 +89,8 @@ class Limits:
     """Requests for keys from one source."""
     messages_per_minute: int = 6000
     """Requests to deliver a message from one source."""
+    devices_per_minute: int = 600
+    """Device events, and requests for histories, from one source."""
     sessions_per_minute: int = 240
     """Requests for challenges and sessions from one source, and events of devices."""
     key_sets_per_minute: int = 20
@@ -99,9 +101,11 @@ class Limits:
     """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_octets: int = 8 << 20
+    """Octets of one group: its ratchet tree, for the most part."""
     group_commits: int = 1000
     """Commits of one group that are kept for members that were away."""
-    group_commit_octets: int = 16 << 20
+    group_commit_octets: int = 8 << 20
     """Octets of those."""
     group_commit_seconds: int = 30 * 24 * 3600
     """Seconds for which they are kept."""

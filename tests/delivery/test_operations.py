@@ -44,6 +44,7 @@ format = "{format}"
 level = "debug"
 [limits]
 bundles_per_minute = 5
+devices_per_minute = 5
 ordering_per_minute = 5
 connections_source = 2
 body_seconds = 5
@@ -256,8 +257,8 @@ def test_sources_have_limits_and_do_not_share_them(operated: Operated) -> None:
     assert answer.json()["retry_after"] == int(answer.headers["retry-after"])
 
 
-@pytest.mark.parametrize("path", ["/v1/groups", "/v1/commits", "/v1/missed", "/v1/group-info"])
-def test_what_orders_commits_has_limits_too(operated: Operated, path: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/devices", "/v1/groups", "/v1/commits", "/v1/missed", "/v1/group-info"])
+def test_other_requests_have_limits_too(operated: Operated, path: str) -> None:
     headers = {"Content-Type": binding.MEDIA_TYPE, "X-Forwarded-For": "203.0.113.1"}
     answers = [operated.process.request("POST", path, b"", headers).status_code for _ in range(6)]
     assert answers == [400] * 5 + [429]

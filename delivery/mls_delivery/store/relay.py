@@ -34,7 +34,6 @@ from sqlalchemy import (
 from mls_federation.federation.binding import Notice, NoticeReason, RecipientStatus
 from mls_federation.federation.relay import RelayedMessage
 
-from ..welcomes import named_by
 from . import messages, peers
 from .accounts import clients
 from .announcements import announce
@@ -159,6 +158,7 @@ def take_on(
     refused: Collection[str],
     now: int,
     bounds: Bounds,
+    named: frozenset[bytes] | None = None,
 ) -> list[RecipientStatus]:
     """Take on a message of a client of ours, for identities of any domain.
 
@@ -166,6 +166,7 @@ def take_on(
         sender: the client's key.
         recipients: identities, each with its domain.
         refused: domains that are not spoken with.
+        named: as for `messages.submit`.
 
     Returns:
         For each recipient, what became of the message; taking on the same again changes nothing.
@@ -177,7 +178,7 @@ def take_on(
             statuses.append(RecipientStatus.refused)
         elif domain == own_domain:
             statuses.append(
-                _deliver_here(connection, known, recipient, domain, message_id, message, now, bounds)
+                _deliver_here(connection, known, recipient, domain, message_id, message, now, bounds, named)
             )
         else:
             statuses.append(_queue(connection, known, recipient, domain, message, bounds))
@@ -226,9 +227,10 @@ def _deliver_here(
     message: bytes,
     now: int,
     bounds: Bounds,
+    named: frozenset[bytes] | None,
 ) -> RecipientStatus:
     (status,) = messages.submit(
-        connection, [recipient], message_id, message, now, bounds.room, named_by(message)
+        connection, [recipient], message_id, message, now, bounds.room, named
     ).statuses
     if status is not RecipientStatus.unknown and _row(connection, known, recipient) is None:
         connection.execute(
@@ -459,18 +461,21 @@ def expire(connection: Connection, now: int) -> None:
 def receive(
     connection: Connection,
     domain: str,
-    relayed: Sequence[RelayedMessage],
+    relayed: Sequence[tuple[RelayedMessage, frozenset[bytes] | None]],
     notices: Iterable[Notice],
     now: int,
     room: Room,
 ) -> list[list[RecipientStatus]]:
-    """Put what another domain has relayed into inboxes; returns a status for each recipient of each message."""
+    """Put what another domain has relayed into inboxes; returns a status for each recipient of each message.
+
+    Args:
+        relayed: messages, each with what is `named` for `messages.submit`.
+    """
     # A later message must not overtake one that found an inbox full, should there be room a moment later.
     full: set[bytes] = set()
     results = []
-    for message in relayed:
+    for message, named in relayed:
         statuses = []
-        named = named_by(message.message)
         for recipient in message.recipients:
             status = RecipientStatus.inbox_full
             if recipient not in full:
