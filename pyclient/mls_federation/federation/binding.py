@@ -70,7 +70,7 @@ class SessionTBS(Struct):
 
 
 class SessionRequest(Struct):
-    """Proves that a client holds its identity key; the first one of an identity claims it."""
+    """Proves that a client holds its identity key; that is of an active device of the identity."""
 
     identity: opaque
     client_id: opaque
