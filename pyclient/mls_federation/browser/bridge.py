@@ -214,6 +214,9 @@ class Bridge:
     async def revoke_device(self, *, client: int, client_id: bytes) -> list[bytes]:
         return list(await self._client(client).revoke_device(client_id))
 
+    async def clear_log_fault(self, *, client: int, domain: str) -> None:
+        await self._client(client).clear_log_fault(domain)
+
     async def set_fanout(self, *, client: int, fanout: str) -> None:
         await self._client(client).set_fanout(fanout)
 
@@ -363,6 +366,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "devices": Bridge.devices,
     "revokeDevice": Bridge.revoke_device,
     "setFanout": Bridge.set_fanout,
+    "clearLogFault": Bridge.clear_log_fault,
     "fetchKeyBundles": Bridge.fetch_key_bundles,
     "createGroup": Bridge.create_group,
     "addMember": Bridge.add_member,
