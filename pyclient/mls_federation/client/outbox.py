@@ -137,9 +137,11 @@ async def _work_through(core: Core, key: str) -> None:
         finally:
             lane.busy = False
         if left:
-            lane.not_before = core.ports.now() + _pause(core, lane.failures)
-            lane.failures += 1
             core.something_left.set()
+            # Commands try before their time, and must not make the pauses grow.
+            if core.ports.now() >= lane.not_before:
+                lane.not_before = core.ports.now() + _pause(core, lane.failures)
+                lane.failures += 1
         else:
             lane.failures, lane.not_before = 0, 0.0
 
