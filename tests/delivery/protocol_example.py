@@ -41,6 +41,8 @@ from tests.delivery.presentation import annotated, declaration
 BOB = b"bob@b.example"
 IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
+SECOND_PRIVATE_KEY = bytes(range(32, 64))
+SECOND_CLIENT_ID = bytes(range(0xC0, 0xD0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
 PEER_PRIVATE_KEY = bytes(range(0x20, 0x40))
 NONCE = bytes(range(0xC0, 0xD0))
@@ -159,6 +161,23 @@ def identity_key() -> KeyPair:
 def credential() -> seed.Credential:
     """Bob's credential."""
     return credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
+
+
+def device_request() -> devices.DeviceRequest:
+    """The request of Bob's second device, whose identity key has a private key of its own."""
+    provider = PycaProvider()
+    public_key = provider.signature_public_key(SignatureScheme.ed25519, SECOND_PRIVATE_KEY)
+    second = credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, public_key)
+    key = KeyPair(private_key=SECOND_PRIVATE_KEY, public_key=public_key)
+    return devices.device_request(provider, SECOND_CLIENT_ID, second, key)
+
+
+def admission() -> devices.DeviceEvent:
+    """By which the first device admits it, after its own claim."""
+    provider = PycaProvider()
+    claim = devices.claim_event(provider, CLIENT_ID, credential(), identity_key())
+    chain = devices.devices_of(provider, [claim])
+    return devices.admit_event(provider, chain, device_request(), credential(), identity_key())
 
 
 def key_packages() -> tuple[KeyPackage, ...]:
@@ -308,6 +327,8 @@ def values() -> dict[str, Struct]:
     )
     extension = packages[0].leaf_node.extensions[0]
     return {
+        "DeviceRequest": device_request(),
+        "DeviceEvent": admission(),
         "GroupAgreement": agreement(),
         "OrderingReceipt": receipt(),
         "SessionTBS": binding.SessionTBS(

@@ -278,6 +278,11 @@ def _count(connection: Connection, domain: str, rows: int, octets: int) -> None:
 # -- to other domains
 
 
+def waiting(connection: Connection) -> int:
+    """How many messages wait for other domains, each counted once for every recipient."""
+    return int(connection.scalar(select(func.sum(peers.peers.c.queued))) or 0)
+
+
 def waiting_domains(connection: Connection) -> list[str]:
     """The domains for which something waits, be it due or not."""
     queued = select(peers.peers.c.domain).where(peers.peers.c.queued > 0)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from ..crypto import CipherSuite
-from ..errors import UnsupportedError, UsageError
+from ..errors import StateError, TransportError, UnsupportedError, UsageError
 from ..federation.audit import Finding
 from ..federation.binding import domain_of
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
@@ -20,9 +21,10 @@ from .account import Account, new_account, supported_suites
 from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
 from .devices import DeviceDetails
-from .events import Event
+from .events import BackgroundFailure, Event
 from .keys import FIRST_KEY_SETS, publish_key_sets
 from .log_state import Fault
+from .ordering import Ordering
 from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
@@ -41,7 +43,8 @@ class Client:
 
     def __init__(self, state: ClientState, ports: Ports, on_event: Callable[[Event], None]) -> None:
         self._core = Core(state, ports, on_event)
-        self._receiver = Receiver(self._core)
+        self._ordering = Ordering(self._core)
+        self._receiver = Receiver(self._core, self._ordering)
         self._fetched: dict[str, FetchedKeys] = {}
 
     @property
@@ -236,18 +239,35 @@ class Client:
     # -- groups
 
     async def create_group(
-        self, cipher_suite: CipherSuite | None = None, group_id: bytes | None = None
+        self,
+        cipher_suite: CipherSuite | None = None,
+        group_id: bytes | None = None,
+        *,
+        ordering: Literal["service", "members"] = "service",
     ) -> GroupDetails:
         """Begin a group of ourselves alone.
 
+        Args:
+            ordering: who says in which order commits come: our own delivery service, until `move_ordering`; or the members
+                themselves, who then need no service for it, but may find that a commit loses to another one.
+
         Raises:
-            StateError: code `group-exists`.
+            StateError: code `group-exists`, `unknown-domain`.
             UnsupportedError: code `unsupported-cipher-suite`.
         """
+        ordered_by = None
+        if ordering == "service":
+            service = self._core.own_service
+            ordered_by = service.domain, service.description.signing_key
         async with self._core.changing:
             suite = supported_suites(self._core.ports.provider)[0] if cipher_suite is None else cipher_suite
             after, new_id = session.start_group(
-                self._core.ports.provider, self._core.state, suite, group_id, self._core.ports.now()
+                self._core.ports.provider,
+                self._core.state,
+                suite,
+                group_id,
+                self._core.ports.now(),
+                ordered_by=ordered_by,
             )
             await self._core.keep(after)
         return self.group_details(new_id)
@@ -319,6 +339,42 @@ class Client:
             group_id,
         )
 
+    async def move_ordering(self, group_id: bytes, domain: str) -> Sent:
+        """Hand the ordering of a group's commits over to the delivery service of another domain.
+
+        Raises:
+            StateError: code `no-such-group`, `unknown-domain`; `not-ordered`: the members order the commits themselves.
+        """
+
+        async def itself(found: DeliveryService) -> DeliveryService:
+            return found
+
+        service = await self._core.ask(domain, itself)
+        return await self._command(
+            lambda state: session.move_ordering(
+                self._core.ports.provider,
+                state,
+                group_id,
+                service.domain,
+                service.description.signing_key,
+                self._core.ports.now(),
+            ),
+            group_id,
+        )
+
+    async def rejoin(self, group_id: bytes) -> None:
+        """Come back into a group by a commit of our own, whatever we have missed there. The client does so by itself when it
+        learns that what it has missed cannot be had any more.
+
+        Raises:
+            StateError: code `no-such-group`, `unknown-domain`; `not-ordered`: the members order the commits themselves.
+            ValidationError: code `not-a-member`: we were removed.
+            ServiceError, TransportError: the service that orders is not to be had, or refuses.
+        """
+        async with self._core.sending:
+            await self._ordering.rejoin(group_id)
+            await deliver(self._core)
+
     async def send(self, group_id: bytes, data: bytes) -> Sent:
         """Encrypt data for a group and hand it to the members' delivery services.
 
@@ -386,11 +442,21 @@ class Client:
         """Run a command of the session, keep what it gives, and send."""
         core = self._core
         async with core.sending:
+            if core.state.group(group_id).pending is not None:
+                await self._ordering.settle(group_id)
+            before = {outgoing.message_id for outgoing in core.state.outbox}
             async with core.changing:
-                before = core.state.forgetting(core.ports.now())
-                epoch = before.group(group_id).group.epoch
-                await core.keep(command(before))
-                new = {outgoing.message_id for outgoing in core.state.outbox[len(before.outbox) :]}
+                state = core.state.forgetting(core.ports.now())
+                epoch = state.group(group_id).group.epoch
+                await core.keep(command(state))
+            if core.state.group(group_id).pending is not None:
+                try:
+                    await self._ordering.settle(group_id)
+                except (TransportError, StateError) as error:
+                    # The commit is kept, and brought to its service when that can be reached.
+                    core.tell(BackgroundFailure(error))
+                    self._ordering.look()
+            new = {outgoing.message_id for outgoing in core.state.outbox} - before
             return Sent(epoch, await deliver(core, new))
 
 

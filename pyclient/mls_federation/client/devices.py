@@ -135,7 +135,7 @@ async def check_missing(core: Core, known: GroupState, identity: str) -> None:
 
 
 async def list_devices(core: Core) -> tuple[DeviceDetails, ...]:
-    """All devices that our identity has or had, in the order of their client ids, the active ones first."""
+    """All devices that our identity has, in the order in which they came, and then those that it had."""
     devices = await fetch_own_devices(core)
     own = core.state.account.client_id
     return tuple(
@@ -146,7 +146,7 @@ async def list_devices(core: Core) -> tuple[DeviceDetails, ...]:
             is_active=is_active,
         )
         for known, is_active in ((devices.active, True), (devices.revoked, False))
-        for client_id, device in sorted(known.items())
+        for client_id, device in known.items()
     )
 
 

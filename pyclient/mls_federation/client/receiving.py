@@ -16,6 +16,7 @@ from ..federation.binding import (
     InboxHello,
     InboxKeyCount,
     InboxNotice,
+    InboxReady,
     NoticeReason,
 )
 from . import log
@@ -24,7 +25,8 @@ from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
-from .keys import KEY_SETS, publish_key_sets
+from .keys import KEY_SETS, publish_key_sets, renew_key_sets
+from .ordering import Ordering
 from .outbox import keep_trying, try_again
 from .ports import Connection, ConnectionEnded
 
@@ -40,8 +42,9 @@ class _Closed(Exception):
 class Receiver:
     """Receives from the inbox of a client until it is closed."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, ordering: Ordering) -> None:
         self._core = core
+        self._ordering = ordering
         self._inbox: Connection | None = None
         # Domains whose service could not be asked about its log on this connection.
         self._unasked: set[str] = set()
@@ -55,7 +58,7 @@ class Receiver:
                 `not-admitted`: this is no device of our identity, or no more.
         """
         try:
-            await self._core.ports.gather(self._run(), keep_trying(self._core))
+            await self._core.ports.gather(self._run(), keep_trying(self._core), self._ordering.run())
         except _Closed:
             return
 
@@ -140,11 +143,18 @@ class Receiver:
         elif isinstance(frame.frame, InboxNotice):
             await self._take_notice(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
-        elif isinstance(frame.frame, InboxKeyCount):
-            try:
-                await publish_key_sets(core, KEY_SETS - frame.frame.available)
-            except (TransportError, RemoteError) as error:
-                core.tell(BackgroundFailure(error))
+        else:
+            await self._see_to_keys(frame.frame)
+
+    async def _see_to_keys(self, frame: InboxReady | InboxKeyCount) -> None:
+        core = self._core
+        try:
+            if isinstance(frame, InboxReady):
+                await renew_key_sets(core)
+            else:
+                await publish_key_sets(core, KEY_SETS - frame.available)
+        except (TransportError, RemoteError) as error:
+            core.tell(BackgroundFailure(error))
 
     async def _take_message(self, delivery: InboxDelivery) -> None:
         core = self._core
@@ -155,6 +165,7 @@ class Receiver:
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
             await core.keep_and_tell(accepted.state, accepted.events)
+        self._ordering.look()
 
     async def _watch(self) -> None:
         """See what our delivery service says of ourselves."""

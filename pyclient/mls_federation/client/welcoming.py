@@ -8,6 +8,7 @@ from ..crypto import CryptoProvider, crypto
 from ..errors import EpochError, ValidationError
 from ..federation.branches import history_of, parting, wins
 from ..federation.identity import VerifiedIdentity
+from ..federation.ordering import OrderingReceipt
 from ..mls import OwnKeyPackage, Welcome, find_key_package, join
 from ..mls.joining import open_welcome
 from ..mls.tree_math import LeafIndex
@@ -15,6 +16,7 @@ from . import forks
 from .agreeing import check_agreed
 from .events import EpochChanged, Event, GroupJoined, GroupReinitialized
 from .members import names, verified_members
+from .ordered import check_welcomed
 from .reinitialization import join_anew
 from .state import FORK_SECONDS, ClientState, GroupState, SpentKeyPackage
 
@@ -28,12 +30,21 @@ class Joined:
     event: Event
 
 
-def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now: int) -> Joined:
+def welcomed(
+    provider: CryptoProvider,
+    state: ClientState,
+    welcome: Welcome,
+    receipt: OrderingReceipt | None,
+    now: int,
+) -> Joined:
     """Join the group of a Welcome, or follow it to another branch of a group that we are in.
+
+    Args:
+        receipt: of the commit that has added us, if a service orders them.
 
     Raises:
         ValidationError: code `not-for-us`; `already-joined`: it leads nowhere that the group would go; or a rule of the
-            engine, or of the group's agreement.
+            engine, or of the group's agreement; `no-receipt`, `bad-receipt`.
         EpochError: code `early-welcome`: into a later epoch of a group that we are in, whose commits are ordered.
         VerificationError, DecodeError: from the engine.
     """
@@ -55,6 +66,7 @@ def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now
     if joined.ordered_by_service:
         if present is not None:
             _refuse_ordered(present, joined)
+        joined = check_welcomed(provider, joined, receipt)
         return Joined(_used(state, own, None).with_group(joined), group_id, GroupJoined(group_id))
     joined = replace(joined, open_until=now + FORK_SECONDS)
     before = state.departed.get(group_id) if present is None else present

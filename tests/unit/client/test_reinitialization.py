@@ -13,11 +13,10 @@ from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.crypto import CipherSuite, CryptoProvider
 from mls_federation.errors import StateError, ValidationError
 from mls_federation.federation.negotiation import NoCommonSuite
-from tests.support.network import NOW, Peer, deliver, messages_for, of_type
+from tests.support.network import NOW, Orderer, Peer, deliver, envelopes_for, messages_for, of_type
 
 FIRST = CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
 THIRD = CipherSuite.MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519
-ORDERED_BY = ("a.example", bytes(range(32)))
 
 
 class Federation:
@@ -26,10 +25,10 @@ class Federation:
     def __init__(self, provider: CryptoProvider) -> None:
         self.provider = provider
         self.ann, self.ben, self.cyd = (Peer(provider, f"{name}@a.example") for name in ("ann", "ben", "cyd"))
-        self.ann.state, self.group_id = session.start_group(
-            provider, self.ann.state, FIRST, None, NOW, ordered_by=ORDERED_BY
-        )
+        self.orderer = Orderer(provider)
+        self.group_id = self.ann.begin(FIRST, ordered_by=self.orderer.ordered_by)
         self.ann.add(self.group_id, self.ben, self.cyd)
+        self.orderer.order(self.ann, self.group_id)
         deliver(self.ann, self.ben, self.cyd)
 
     @property
@@ -46,6 +45,7 @@ class Federation:
             [peer.bundle(suite) for peer in newcomers],
         )
         self.ann.state = session.end_group(self.provider, self.ann.state, self.group_id, anew, NOW)
+        self.orderer.order(self.ann, self.group_id)
 
     def begin(self) -> bytes:
         """Ann makes the new group; its id."""
@@ -73,7 +73,10 @@ def test_all_members_come_along_and_can_talk(federation: Federation) -> None:
         group = peer.group(new_id)
         assert (group.group.cipher_suite, group.group.epoch) == (THIRD, 1)
         assert group.agreement.passed_over == (FIRST,)
-        assert (group.agreement.domain, group.agreement.signing_key) == (b"a.example", ORDERED_BY[1])
+        assert (group.agreement.domain, group.agreement.signing_key) == (
+            b"a.example",
+            federation.orderer.keys.public_key,
+        )
     federation.cyd.send(new_id, b"hello again")
     deliver(federation.cyd, federation.ann, federation.ben)
     assert [event.data for event in of_type(federation.ben.events, MessageReceived)] == [b"hello again"]
@@ -84,7 +87,8 @@ def test_the_newcomer_is_added_after_the_members(federation: Federation, provide
     federation.end(dan)
     new_id = federation.begin()
     assert session.must_repeat(federation.ann.group(new_id))
-    federation.ann.state = session.repeat(provider, federation.ann.state, new_id, NOW)
+    federation.ann.repeat(new_id)
+    federation.orderer.order(federation.ann, new_id)
     deliver(federation.ann, federation.ben, federation.cyd, dan)
     assert of_type(dan.events, GroupJoined) == [GroupJoined(new_id)]
     everybody = (*federation.members, dan)
@@ -112,10 +116,10 @@ def test_what_was_sent_before_the_end_is_still_read(federation: Federation) -> N
 def test_a_welcome_that_comes_before_the_end(federation: Federation) -> None:
     federation.end()
     new_id = federation.begin()
-    end, welcome = messages_for(federation.ann.post(), federation.ben.identity)
-    federation.ben.take(welcome)
+    end, welcome = envelopes_for(federation.ann.post(), federation.ben.identity)
+    federation.ben.take_envelope(welcome)
     assert new_id not in federation.ben.state.groups
-    federation.ben.take(end)
+    federation.ben.take_envelope(end)
     assert of_type(federation.ben.events, GroupReinitialized) == [
         GroupReinitialized(federation.group_id, new_id)
     ]
@@ -189,6 +193,7 @@ def test_a_plan_is_for_the_members_that_were_there(federation: Federation, provi
     bundles = [peer.bundle(THIRD) for peer in (federation.ben, federation.cyd)]
     anew = plan(provider, known, THIRD, bundles, [])
     federation.ann.add(federation.group_id, Peer(provider, "dan@a.example"))
+    federation.orderer.order(federation.ann, federation.group_id)
     with pytest.raises(StateError) as refused:
         session.end_group(provider, federation.ann.state, federation.group_id, anew, NOW)
     assert refused.value.code == "members-changed"
@@ -203,8 +208,10 @@ def test_a_group_begins_anew_once(federation: Federation, provider: CryptoProvid
 
 def test_a_group_of_ones_own(provider: CryptoProvider) -> None:
     ann = Peer(provider, "ann@a.example")
-    ann.state, group_id = session.start_group(provider, ann.state, FIRST, None, NOW, ordered_by=ORDERED_BY)
+    orderer = Orderer(provider)
+    group_id = ann.begin(FIRST, ordered_by=orderer.ordered_by)
     anew = plan(provider, ann.group(group_id), THIRD, [], [])
     ann.state = session.end_group(provider, ann.state, group_id, anew, NOW)
+    orderer.order(ann, group_id)
     ann.state = begin_anew(provider, ann.state, group_id, NOW)
     assert ann.group(current(ann.state, group_id)).group.cipher_suite == THIRD

@@ -21,6 +21,7 @@ from mls_federation.client.state import (
     GroupState,
     Intent,
     Outgoing,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -41,7 +42,7 @@ from mls_federation.federation.log import ChainTip, TreeHead, sign_tree_head
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.devices import another_device
-from tests.support.network import NOW, Peer, deliver, group_of, messages_for, of_type
+from tests.support.network import NOW, Orderer, Peer, deliver, group_of, messages_for, of_type
 
 OURS = (
     ClientState,
@@ -55,6 +56,7 @@ OURS = (
     Fault,
     ChainTip,
     Intent,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -112,6 +114,20 @@ def everything(provider: CryptoProvider) -> ClientState:
     carol.remove(fourth, bob.identity)
     deliver(carol, bob)
     assert fourth in bob.state.departed
+    # And one whose commits a service orders: his own waits for it.
+    orderer = Orderer(provider)
+    fifth = alice.begin(ordered_by=orderer.ordered_by)
+    alice.add(fifth, bob, Peer(provider, "erin@e.example"))
+    orderer.order(alice, fifth)
+    for outgoing in alice.post():
+        if bob.identity in outgoing.recipients:
+            bob.take_envelope(outgoing.message)
+    bob.remove(fifth, "erin@e.example")
+    bob.add(bob.begin(ordered_by=orderer.ordered_by), Peer(provider, "frank@f.example"))
+    waiting_for_service = bob.group(fifth).pending
+    assert waiting_for_service is not None
+    moving = replace(waiting_for_service, intent=Intent(ordered_by=("b.example", bytes(32))), rejoins=True)
+    bob.state = bob.state.with_group(replace(bob.group(fifth), pending=moving, lost=True))
     return replace(
         bob.state,
         fanout=Fanout.server,
@@ -145,10 +161,11 @@ def some_logs(provider: CryptoProvider) -> Logs:
 def _ended(provider: CryptoProvider, peer: Peer) -> bytes:
     """A group that a service orders, and that a client has ended; its id."""
     suite = supported_suites(provider)[0]
-    ordered_by = ("b.example", bytes(32))
-    peer.state, group_id = session.start_group(provider, peer.state, suite, None, NOW, ordered_by=ordered_by)
+    orderer = Orderer(provider)
+    group_id = peer.begin(suite, ordered_by=orderer.ordered_by)
     anew = plan(provider, peer.group(group_id), suite, [], [])
     peer.state = session.end_group(provider, peer.state, group_id, anew, NOW)
+    orderer.order(peer, group_id)
     return group_id
 
 
