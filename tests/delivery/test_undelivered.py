@@ -87,7 +87,9 @@ async def test_a_sender_of_the_same_domain_is_told(service: DeliveryService, clo
 async def test_a_domain_that_has_relayed_it_is_told(service: DeliveryService, clock: Clock) -> None:
     relayed = RelayedMessage(message_id=_ID, recipients=(_BOB,), message=MESSAGE)
     for _ in range(2):
-        await service.store.write(relay.receive, "a.example", [(relayed, None)], (), clock.now, room(_LIMITS))
+        await service.store.write(
+            relay.receive, "a.example", [relay.Arrived(relayed)], (), clock.now, room(_LIMITS)
+        )
     clock.now += _LIMITS.message_seconds + 1
     await expire_messages(service)
     assert await service.store.read(relay.waiting_domains) == ["a.example"]
