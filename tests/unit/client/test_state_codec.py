@@ -16,7 +16,7 @@ from mls_federation.client.account import Account, OwnKeySet, new_account, suppo
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.group_codec import STATE_VERSION
 from mls_federation.client.log_state import Fault, Logs
-from mls_federation.client.reinitialization import begin_anew, plan
+from mls_federation.client.reinitialization import plan
 from mls_federation.client.state import (
     Anew,
     GroupState,
@@ -103,9 +103,9 @@ def everything(provider: CryptoProvider) -> ClientState:
     )
     bob.state = bob.state.with_group(undone)
     # A group that is to begin anew, and one that has.
-    ended, group_to_come = _ended(provider, bob), _ended(provider, bob)
-    bob.state = begin_anew(provider, bob.state, ended, NOW)
-    known = bob.group(group_to_come)
+    orderer = Orderer(provider)
+    orderer.order(bob, _ending(orderer, bob))
+    known = bob.group(_ending(orderer, bob))
     assert known.anew is not None
     package = carol.bundle().key_package
     anew = replace(known.anew, members=(package,), newcomers=(package,))
@@ -115,7 +115,6 @@ def everything(provider: CryptoProvider) -> ClientState:
     deliver(carol, bob)
     assert fourth in bob.state.departed
     # And one whose commits a service orders: his own waits for it.
-    orderer = Orderer(provider)
     fifth = alice.begin(ordered_by=orderer.ordered_by)
     alice.add(fifth, bob, Peer(provider, "erin@e.example"))
     orderer.order(alice, fifth)
@@ -158,14 +157,13 @@ def some_logs(provider: CryptoProvider) -> Logs:
     )
 
 
-def _ended(provider: CryptoProvider, peer: Peer) -> bytes:
-    """A group that a service orders, and that a client has ended; its id."""
+def _ending(orderer: Orderer, peer: Peer) -> bytes:
+    """A group that a service orders, and that a client wants to end; its id."""
+    provider = peer.provider
     suite = supported_suites(provider)[0]
-    orderer = Orderer(provider)
     group_id = peer.begin(suite, ordered_by=orderer.ordered_by)
     anew = plan(provider, peer.group(group_id), suite, [], [])
     peer.state = session.end_group(provider, peer.state, group_id, anew, NOW)
-    orderer.order(peer, group_id)
     return group_id
 
 
