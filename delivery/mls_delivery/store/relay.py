@@ -491,7 +491,14 @@ def receive(
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, room, arrived.named
+                    connection,
+                    [recipient],
+                    message.message_id,
+                    message.message,
+                    now,
+                    room,
+                    arrived.named,
+                    relayed_by=domain,
                 ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)

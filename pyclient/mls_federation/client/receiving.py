@@ -24,7 +24,7 @@ from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
-from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
+from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed, Event, MessageReceived
 from .keys import KEY_SETS, publish_key_sets, renew_key_sets
 from .ordering import Ordering
 from .outbox import keep_trying, try_again
@@ -164,7 +164,7 @@ class Receiver:
             accepted = accept(
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
-            await core.keep_and_tell(accepted.state, accepted.events)
+            await core.keep_and_tell(accepted.state, _with_way(core, delivery, accepted.events))
         self._ordering.look()
 
     async def _watch(self) -> None:
@@ -194,3 +194,12 @@ class Receiver:
             # Told first: should we end in between, it is told again rather than never.
             core.tell(failed)
             await core.keep(replace(core.state, cursor=frame.sequence))
+
+
+def _with_way(core: Core, delivery: InboxDelivery, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The events of a delivery, with the way that its message came. Messages that were held until now have come another."""
+    if not events or not isinstance(events[0], MessageReceived):
+        return events
+    relayed_by = delivery.relayed_by.decode("ascii", "replace")
+    via = (relayed_by, core.state.account.domain) if relayed_by else (core.state.account.domain,)
+    return (replace(events[0], via=via), *events[1:])
