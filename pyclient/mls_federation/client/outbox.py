@@ -140,9 +140,11 @@ async def _work_through(core: Core, key: str) -> None:
         finally:
             lane.busy = False
         if left:
-            lane.not_before = core.ports.now() + max(_pause(core, lane.failures), wanted)
-            lane.failures += 1
             core.something_left.set()
+            # Commands try before their time, and must not make the pauses grow.
+            if wanted or core.ports.now() >= lane.not_before:
+                lane.not_before = core.ports.now() + max(_pause(core, lane.failures), wanted)
+                lane.failures += 1
         else:
             lane.failures, lane.not_before = 0, 0.0
 
