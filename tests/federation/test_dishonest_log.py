@@ -111,6 +111,26 @@ async def test_different_logs_of_different_sizes(addresses: Addresses, tmp_path:
         await stopped_until_cleared(bob, group_id, unique("grace", "c.example"))
 
 
+async def test_what_members_tell_is_remembered(addresses: Addresses, tmp_path: Path) -> None:
+    """Bob has never asked for anybody of that domain when Alice tells him of its log. When he does, it is another."""
+    async with (
+        operator(tmp_path / "first.sqlite3") as first,
+        person(unique("carol", "c.example"), addresses.but(c=first.url)) as carol,
+        second_face(first, tmp_path) as second,
+        person(unique("dave", "c.example"), addresses.but(c=first.url)),
+        person(unique("eve", "c.example"), addresses.but(c=second.url)),
+        person(unique("alice", "a.example"), addresses.but(c=first.url)) as alice,
+        person(unique("bob", "b.example"), addresses.but(c=second.url)) as bob,
+    ):
+        group_id = (await alice.client.create_group()).group_id
+        await alice.client.add(group_id, bob.identity)
+        await alice.client.add(group_id, carol.identity)
+        await alice.client.send(group_id, b"hello")
+        await bob.told(MessageReceived, data=b"hello")
+        await refused(bob, carol.identity, VerificationError, "log-forked")
+        check_evidence(await bob.told(LogFault, domain="c.example"), first)
+
+
 async def test_honest_logs_of_different_sizes(addresses: Addresses, tmp_path: Path) -> None:
     """The same, but the log is one, and has only grown between their looking at it: nobody is told of anything."""
     async with (
