@@ -101,9 +101,11 @@ class Limits:
     """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_octets: int = 8 << 20
+    """Octets of one group: its ratchet tree, for the most part."""
     group_commits: int = 1000
     """Commits of one group that are kept for members that were away."""
-    group_commit_octets: int = 16 << 20
+    group_commit_octets: int = 8 << 20
     """Octets of those."""
     group_commit_seconds: int = 30 * 24 * 3600
     """Seconds for which they are kept."""

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.framing import MLSMessage, WireFormat
 from mls_federation.mls.welcome import Welcome
 
 _HEADER_SIZE = 4
-
-
-def named_by(envelope: bytes) -> frozenset[bytes] | None:
-    """The same as `named_in`, of a message in an encoded Envelope."""
-    return named_in(Envelope.decode(envelope).message)
 
 
 def named_in(message: bytes) -> frozenset[bytes] | None:

@@ -7,14 +7,22 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mls_federation.client import session
-from mls_federation.client.accepting import accept
+from mls_federation.client.accepting import accept, accept_missed, accept_receipt
 from mls_federation.client.account import Account, new_account, new_key_sets, supported_suites
 from mls_federation.client.events import Event
-from mls_federation.client.state import ClientState, GroupState, Outgoing
-from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.client.state import ClientState, GroupState, Outgoing, OwnCommit
+from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme, generate_signature_key
 from mls_federation.federation.binding import KeyBundle, KeySet
 from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.manifest import VerifiedBundle, verify_bundle
+from mls_federation.federation.ordering import (
+    MissedCommits,
+    OrderedCommit,
+    OrderingReceipt,
+    OrderingReceiptTBS,
+    commit_hash,
+    receipt_sign_content,
+)
 from mls_federation.federation.seed import UserInitKeyBundle, to_rfc9420
 
 NOW = 1_800_000_000
@@ -83,10 +91,17 @@ class Peer:
             now=NOW,
         )
 
-    def begin(self, suite: CipherSuite | None = None, group_id: bytes | None = None) -> bytes:
+    def begin(
+        self,
+        suite: CipherSuite | None = None,
+        group_id: bytes | None = None,
+        ordered_by: tuple[str, bytes] | None = None,
+    ) -> bytes:
         """Begin a group; its id."""
         chosen = suite or supported_suites(self.provider)[0]
-        self.state, made = session.start_group(self.provider, self.state, chosen, group_id, NOW)
+        self.state, made = session.start_group(
+            self.provider, self.state, chosen, group_id, NOW, ordered_by=ordered_by
+        )
         return made
 
     def group(self, group_id: bytes) -> GroupState:
@@ -148,12 +163,17 @@ def messages_for(outbox: Sequence[Outgoing], identity: str) -> list[bytes]:
     return [message_of(outgoing) for outgoing in outbox if identity in outgoing.recipients]
 
 
+def envelopes_for(outbox: Sequence[Outgoing], identity: str) -> list[bytes]:
+    """What a client's outbox has for an identity, in order."""
+    return [outgoing.message for outgoing in outbox if identity in outgoing.recipients]
+
+
 def deliver(sender: Peer, *receivers: Peer) -> None:
     """Hand over everything that a client has sent, in order."""
     outbox = sender.post()
     for receiver in receivers:
-        for message in messages_for(outbox, receiver.identity):
-            receiver.take(message)
+        for envelope in envelopes_for(outbox, receiver.identity):
+            receiver.take_envelope(envelope)
 
 
 def group_of(first: Peer, *others: Peer) -> bytes:
@@ -178,3 +198,65 @@ def without_waiting(work: Coroutine[Any, Any, T]) -> T:
 def of_type(events: Sequence[Event], kind: type[T]) -> list[T]:
     """Those of one kind."""
     return [event for event in events if isinstance(event, kind)]
+
+
+class Orderer:
+    """A service that orders commits, without a store or network: it accepts the first commit of each epoch."""
+
+    def __init__(self, provider: CryptoProvider, domain: str = "a.example") -> None:
+        self.provider = provider
+        self.domain = domain
+        self.keys = generate_signature_key(provider, SignatureScheme.ed25519)
+        self.ordered: dict[bytes, list[OrderedCommit]] = {}
+
+    @property
+    def ordered_by(self) -> tuple[str, bytes]:
+        """What a group's agreement has of it."""
+        return self.domain, self.keys.public_key
+
+    def receipt(self, commit: bytes, group_id: bytes, epoch: int, confirmed: bytes) -> OrderingReceipt:
+        """A receipt, whatever for."""
+        tbs = OrderingReceiptTBS(
+            domain=self.domain.encode(),
+            group_id=group_id,
+            epoch=epoch,
+            commit_hash=commit_hash(commit),
+            confirmed_transcript_hash=confirmed,
+            accepted_at=NOW,
+        )
+        signature = self.provider.sign(
+            SignatureScheme.ed25519, self.keys.private_key, receipt_sign_content(tbs)
+        )
+        return OrderingReceipt(
+            **{name: getattr(tbs, name) for name in OrderingReceiptTBS.__annotations__}, signature=signature
+        )
+
+    def receipt_of(self, pending: OwnCommit) -> OrderingReceipt:
+        """A receipt of somebody's commit."""
+        context = pending.group.context
+        return self.receipt(
+            pending.message, context.group_id, context.epoch, context.confirmed_transcript_hash
+        )
+
+    def order(self, peer: Peer, group_id: bytes) -> list[Event]:
+        """Bring a client's pending commit here, and do what the client does with the answer."""
+        pending = peer.group(group_id).pending
+        assert pending is not None
+        commits = self.ordered.setdefault(group_id, [])
+        if not commits or pending.group.epoch == commits[-1].receipt.epoch + 1:
+            receipt = self.receipt_of(pending)
+            commits.append(OrderedCommit(commit=pending.message, receipt=receipt))
+            accepted = accept_receipt(self.provider, peer.state, group_id, receipt, NOW)
+        else:
+            accepted = accept_missed(self.provider, peer.state, group_id, self.missed(peer, group_id), NOW)
+        peer.state = accepted.state
+        peer.events += accepted.events
+        return list(accepted.events)
+
+    def missed(self, peer: Peer, group_id: bytes) -> MissedCommits:
+        """What a client has missed."""
+        commits, epoch = self.ordered[group_id], peer.group(group_id).group.epoch
+        return MissedCommits(
+            current_epoch=commits[-1].receipt.epoch,
+            commits=tuple(item for item in commits if item.receipt.epoch > epoch),
+        )

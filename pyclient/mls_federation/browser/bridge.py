@@ -232,7 +232,9 @@ class Bridge:
         if cipher_suite is not None and not 0 <= cipher_suite <= 0xFFFF:
             raise UsageError("cipherSuite must be a number from 0 to 65535")
         suite = None if cipher_suite is None else CipherSuite(cipher_suite)
-        return shapes.group_details(await self._client(client).create_group(suite, group_id))
+        return shapes.group_details(
+            await self._client(client).create_group(suite, group_id, ordering="members")
+        )
 
     async def add_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
         return self._changed(client, group_id, await self._client(client).add(group_id, identity))

@@ -15,8 +15,10 @@ from .events import (
     MessageNotDelivered,
     MessageReceived,
     MessageRefused,
+    OrderingFault,
     OwnDevicesChanged,
     RemovedFromGroup,
+    ThreadLost,
 )
 from .ports import Connection, ConnectionEnded, Ports, Response, Storage, Transport
 from .results import Delivery, FetchedKeys, GroupDetails, MemberDetails, Sent, WithoutKeys
@@ -45,12 +47,14 @@ __all__ = [
     "MessageNotDelivered",
     "MessageReceived",
     "MessageRefused",
+    "OrderingFault",
     "OwnDevicesChanged",
     "Ports",
     "RemovedFromGroup",
     "Response",
     "Sent",
     "Storage",
+    "ThreadLost",
     "Transport",
     "WithoutKeys",
     "new_client",

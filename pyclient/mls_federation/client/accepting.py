@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..crypto import CryptoProvider
 from ..errors import EpochError, MLSError, RemoteError, UnsupportedError, ValidationError
 from ..federation.envelope import Envelope
+from ..federation.ordering import MissedCommits, OrderingReceipt, commit_hash
 from ..mls import (
     ApplicationMessage,
     CommitMessage,
@@ -19,20 +20,25 @@ from ..mls import (
     receive,
 )
 from ..mls.framing import ContentType, SenderType
-from . import forks
+from . import forks, ordered
 from .agreeing import check_agreed
 from .events import (
+    BackgroundFailure,
     EpochChanged,
     Event,
     GroupJoined,
+    GroupReinitialized,
     MessageNotDelivered,
     MessageReceived,
     MessageRefused,
     RemovedFromGroup,
+    ThreadLost,
 )
 from .log_state import after_telling, hear
 from .members import check_proposed, check_same_identities, names, unchanged, verified_members
 from .payload import show
+from .reinitialization import begin_anew, has_begun
+from .session import put_out
 from .state import RETENTION, ClientState, GroupState, PastState
 from .welcoming import welcomed
 
@@ -69,21 +75,29 @@ def accept(
 
 
 def _accept(provider: CryptoProvider, state: ClientState, envelope: bytes, now: int) -> Accepted:
-    message = Envelope.decode(envelope).message
+    opened = Envelope.decode(envelope)
+    message = opened.message
     body = decode_message(message)
     if isinstance(body, Welcome):
-        joined = welcomed(provider, state, body, now)
-        return _accept_held(provider, joined.state, joined.group_id, [joined.event], now)
+        joined = welcomed(provider, state, body, opened.receipt, now)
+        events = [] if joined.event is None else [joined.event]
+        if joined.group_id in joined.state.departed:
+            mine = [stray for stray in joined.state.strays if _group_id_of(stray) == joined.group_id]
+            others = tuple(stray for stray in joined.state.strays if stray not in mine)
+            return _try_again(provider, replace(joined.state, strays=others), mine, events, now)
+        return _accept_held(provider, joined.state, joined.group_id, events, now)
     if not isinstance(body, PublicMessage | PrivateMessage):
         raise UnsupportedError(
             "a message that is neither a Welcome nor for a group", code="unexpected-message"
         )
+    group_id = _group_id(body)
+    known = state.groups.get(group_id)
+    if known is not None and known.ordered_by_service and _is_commit(body):
+        return _accept_ordered(provider, state, known, opened, now)
     if isinstance(body, PublicMessage) and body.content.sender.sender_type != SenderType.member:
         # Whoever sees our ciphertext pass can make a proposal from outside, and our next commit would carry it out;
         # and nothing says yet whom somebody who joins by itself may remove.
         raise ValidationError("a message from outside the group", code="sender-not-allowed", section="12.1.8")
-    group_id = _group_id(body)
-    known = state.groups.get(group_id)
     if _is_commit(body):
         before = state.departed.get(group_id) if known is None else known
         past = None if before is None else forks.past_state(before, _epoch(body))
@@ -104,6 +118,11 @@ def _accept_group_message(
         return _enter(provider, state, known, received, now)
     if isinstance(received, ApplicationMessage):
         return _accept_data(provider, state, known, received, now)
+    if known.ordered_by_service:
+        raise ValidationError(
+            "a proposal by itself, where a service orders commits: each has its proposals in itself",
+            code="proposal-alone",
+        )
     check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
@@ -172,6 +191,100 @@ def _accept_rival(
     return _enter(provider, state, base, received, now, left=past.left)
 
 
+def _accept_ordered(
+    provider: CryptoProvider, state: ClientState, known: GroupState, opened: Envelope, now: int
+) -> Accepted:
+    """A commit in a group whose commits a service orders."""
+    message, receipt = opened.message, opened.receipt
+    group_id = known.group.group_id
+    found = ordered.fault(provider, known, receipt)
+    if found is not None:
+        return Accepted(state, (found,))
+    if receipt is not None and known.receipts.get(receipt.epoch) == receipt:
+        return Accepted(state, ())  # It was applied when the service, or somebody else, gave it to us.
+    receipt = ordered.check_receipt(provider, known, message, receipt)
+    if known.pending is not None and commit_hash(known.pending.message) == receipt.commit_hash:
+        return accept_receipt(provider, state, group_id, receipt, now)
+    received = receive(known.group, message, now=now, retention=RETENTION)
+    if isinstance(received, RemovedMessage):
+        ordered.check_confirmed(receipt, received.confirmed_transcript_hash)
+        return _leave(provider, state, known, received, now)
+    assert isinstance(received, CommitMessage)  # its content type says so
+    ordered.check_confirmed(receipt, received.group.context.confirmed_transcript_hash)
+    identities = verified_members(provider, received.group, unchanged(known, received.removed))
+    if received.sender in received.added:
+        ordered.check_external(known, received, identities)
+    return _enter(provider, state, known, received, now, receipt=receipt)
+
+
+def accept_receipt(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, receipt: OrderingReceipt, now: int
+) -> Accepted:
+    """Apply our own commit, which the service has ordered, and put it out for the others.
+
+    Raises:
+        ValidationError: code `bad-receipt`.
+        VerificationError: code `bad-receipt`.
+    """
+    known = state.group(group_id)
+    pending = known.pending
+    assert pending is not None  # or there would be no receipt for it
+    if pending.rejoins:
+        ordered.check_rejoined(provider, pending, receipt)
+    else:
+        ordered.check_receipt(provider, known, pending.message, receipt)
+    ordered.check_confirmed(receipt, pending.group.context.confirmed_transcript_hash)
+    entered = ordered.applied(provider, known, pending)
+    after = ordered.with_receipt(entered, replace(known, pending=None), receipt)
+    addresses = after.addresses if pending.rejoins else known.addresses
+    state = put_out(provider, state.with_group(after), addresses, pending.message, receipt)
+    if pending.welcome is not None:
+        newcomers = dict.fromkeys(after.identities[leaf].identity for leaf in pending.added)
+        state = put_out(provider, state, newcomers, pending.welcome, receipt)
+    event = EpochChanged(
+        group_id=group_id,
+        epoch=after.group.epoch,
+        added=names(after.identities.values(), known.identities.values()),
+        removed=names(known.identities.values(), after.identities.values()),
+    )
+    events: list[Event] = [event]
+    if has_begun(after):
+        state, began = _begun_anew(provider, state, group_id, now)
+        events.append(began)
+    return _accept_held(provider, state, group_id, events, now)
+
+
+def _begun_anew(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, now: int
+) -> tuple[ClientState, Event]:
+    """Our commit has ended a group that is to begin anew: make the new one at once, so that nothing can come in between."""
+    try:
+        after = begin_anew(provider, state, group_id, now)
+    except RemoteError as error:
+        # Somebody's keys have expired while the service was not reached: it is tried again with fresh ones.
+        return state, BackgroundFailure(error)
+    return after, GroupReinitialized(group_id, after.group(group_id).successor)
+
+
+def accept_missed(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, missed: MissedCommits, now: int
+) -> Accepted:
+    """Follow the commits that a service says we have missed.
+
+    If we are still behind then, and there are none, they are gone, and so is our way on: `lost` is set.
+    """
+    events: list[Event] = []
+    for item in missed.commits:
+        envelope = Envelope(message=item.commit, receipt=item.receipt).encode()
+        accepted = accept(provider, state, state.cursor, envelope, now)
+        state, events = accepted.state, [*events, *accepted.events]
+    known = state.groups.get(group_id)
+    if known is not None and not missed.commits and known.group.epoch < missed.current_epoch:
+        state = state.with_group(replace(known, lost=True, pending=None))
+        events.append(ThreadLost(group_id))
+    return Accepted(state, tuple(events))
+
+
 def _enter(
     provider: CryptoProvider,
     state: ClientState,
@@ -179,12 +292,17 @@ def _enter(
     received: CommitMessage,
     now: int,
     left: int | None = None,
+    receipt: OrderingReceipt | None = None,
 ) -> Accepted:
     """Go into the epoch that a commit of another begins."""
     identities = verified_members(provider, received.group, unchanged(known, received.removed))
     check_same_identities(known.identities, identities, received)
-    check_agreed(received.group, identities)
+    added = [leaf for leaf in received.added if leaf != received.sender]
+    if added or received.group.context.extensions != known.group.context.extensions:
+        check_agreed(received.group, identities, known.agreement)
     after = forks.advance(known, received.group, identities, received.sender, now, left=left)
+    if receipt is not None:
+        after = ordered.with_receipt(after, known, receipt)
     group_id = known.group.group_id
     was = state.groups.get(group_id)
     there = (known if was is None else was).identities.values()

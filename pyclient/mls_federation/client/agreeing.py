@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..crypto import CipherSuite, CryptoProvider
-from ..federation.group_agreement import agreement_of, with_agreement
+from ..errors import ValidationError
+from ..federation.group_agreement import GroupAgreement, agreement_of, ordered_by_service, with_agreement
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.negotiation import Support, check_agreement, leaf_support, renewed_agreement
 from ..mls import Group, KeyPackage, change_extensions
@@ -19,19 +20,26 @@ def support(provider: CryptoProvider, suite: CipherSuite, leaves: Iterable[LeafN
     return tuple(leaf_support(leaf, verify_leaf_identity(provider, suite, leaf)) for leaf in leaves)
 
 
-def check_agreed(group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> None:
+def check_agreed(
+    group: Group, identities: Mapping[LeafIndex, VerifiedIdentity], before: GroupAgreement | None = None
+) -> None:
     """Return if a group took nothing less than what its members could have had together.
 
     Args:
         identities: of all members, verified.
+        before: the agreement of the epoch before, if we were there: services take over from one another, but the rule stays.
 
     Raises:
-        ValidationError: code `no-agreement`, or what `check_agreement` raises.
+        ValidationError: code `no-agreement`, `ordering-changed`, or what `check_agreement` raises.
         DecodeError: the agreement is malformed.
     """
     agreement = agreement_of(group.context.extensions)
     clients = [leaf_support(member.leaf_node, identities[member.leaf_index]) for member in group.members]
     check_agreement(clients, agreement, group.cipher_suite)
+    if before is not None and before.ordering != agreement.ordering:
+        raise ValidationError(
+            "a commit that changes the rule by which commits are ordered", code="ordering-changed"
+        )
 
 
 def renewal(
@@ -40,9 +48,14 @@ def renewal(
     identities: Mapping[LeafIndex, VerifiedIdentity],
     added: Sequence[KeyPackage],
     removed: Sequence[LeafIndex],
+    ordered_by: tuple[str, bytes] | None,
 ) -> tuple[Proposal, ...]:
-    """The proposal that a commit which adds these clients needs besides, if their coming changes what all can have."""
-    if not added:
+    """The proposal that a commit needs besides, if those whom it adds change what all can have, or another service is to order.
+
+    Args:
+        ordered_by: domain and signing key of that service.
+    """
+    if not added and ordered_by is None:
         return ()
     proposed = [
         received.proposal.proposal.key_package.leaf_node
@@ -58,6 +71,8 @@ def renewal(
     clients += support(provider, group.cipher_suite, [*newcomers, *proposed])
     agreement = agreement_of(group.context.extensions)
     renewed = renewed_agreement(clients, agreement, group.cipher_suite)
+    if ordered_by is not None:
+        renewed = ordered_by_service(renewed, *ordered_by)
     if renewed == agreement:
         return ()
     return (change_extensions(with_agreement(group.context.extensions, renewed)),)

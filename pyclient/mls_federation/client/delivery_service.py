@@ -382,6 +382,30 @@ async def submit(
     return response.results
 
 
+async def ask(
+    transport: Transport,
+    service: DeliveryService,
+    endpoint: str,
+    body: Struct,
+    answer: type[S],
+    token: bytes | None = None,
+) -> S:
+    """The answer of an end point to a struct.
+
+    Args:
+        token: of our session there, if the end point needs one. Secret.
+
+    Raises:
+        ServiceError: it refuses.
+        TransportError: code `unreachable`.
+        DecodeError: what it answers is malformed.
+    """
+    headers = {} if token is None else {"Authorization": f"Bearer {to_base64url(token)}"}
+    return _decode(
+        await _send(transport, service, "POST", endpoint, MEDIA_TYPE, body.encode(), headers), answer
+    )
+
+
 async def open_inbox(transport: Transport, service: DeliveryService) -> Connection:
     """Connect to the inbox; the hello is still to be sent.
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from ..errors import MLSError
 from ..federation.log import SignedTreeHead
+from ..federation.ordering import OrderingReceipt
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,30 @@ class MessageRefused:
 
 
 @dataclass(frozen=True)
+class OrderingFault:
+    """A delivery service has deceived a group whose commits it orders.
+
+    Attributes:
+        error: code `ordering-equivocation`: it has accepted two commits for one epoch, so members may be in different groups.
+        evidence: its two receipts, both signed.
+    """
+
+    group_id: bytes
+    error: MLSError
+    evidence: tuple[OrderingReceipt, OrderingReceipt]
+
+
+@dataclass(frozen=True)
+class ThreadLost:
+    """A group has gone on without us, and what would bring us there cannot be had any more; the client comes back by itself.
+
+    Messages that were sent meanwhile are lost to us.
+    """
+
+    group_id: bytes
+
+
+@dataclass(frozen=True)
 class DeliveryFailed:
     """A message that was on its way will not reach one of its recipients.
 
@@ -165,5 +190,7 @@ Event: TypeAlias = (
     | OwnDevicesChanged
     | LogFault
     | MessageNotDelivered
+    | OrderingFault
+    | ThreadLost
     | BackgroundFailure
 )

@@ -140,7 +140,14 @@ def joined(intents: Sequence[Intent]) -> Intent:
             removed[key] = None
         for package in intent.added:
             added[package.leaf_node.signature_key] = package
-    return Intent(tuple(added.values()), tuple(removed))
+    services = [intent.ordered_by for intent in intents if intent.ordered_by]
+    begins = [intent.begins for intent in intents if intent.begins]
+    return Intent(
+        tuple(added.values()),
+        tuple(removed),
+        services[-1] if services else None,
+        begins[-1] if begins else None,
+    )
 
 
 def fulfilled(known: GroupState, intent: Intent) -> GroupState:

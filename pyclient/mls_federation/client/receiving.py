@@ -26,6 +26,7 @@ from .delivery_service import open_inbox
 from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
 from .keys import KEY_SETS, publish_key_sets, renew_key_sets
+from .ordering import Ordering
 from .outbox import keep_trying, try_again
 from .ports import Connection, ConnectionEnded
 
@@ -41,8 +42,9 @@ class _Closed(Exception):
 class Receiver:
     """Receives from the inbox of a client until it is closed."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, ordering: Ordering) -> None:
         self._core = core
+        self._ordering = ordering
         self._inbox: Connection | None = None
         # Domains whose service could not be asked about its log on this connection.
         self._unasked: set[str] = set()
@@ -56,7 +58,7 @@ class Receiver:
                 `not-admitted`: this is no device of our identity, or no more.
         """
         try:
-            await self._core.ports.gather(self._run(), keep_trying(self._core))
+            await self._core.ports.gather(self._run(), keep_trying(self._core), self._ordering.run())
         except _Closed:
             return
 
@@ -163,6 +165,7 @@ class Receiver:
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
             await core.keep_and_tell(accepted.state, accepted.events)
+        self._ordering.look()
 
     async def _watch(self) -> None:
         """See what our delivery service says of ourselves."""

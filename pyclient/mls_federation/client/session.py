@@ -34,6 +34,7 @@ from .account import new_key_package
 from .agreeing import renewal, support
 from .log_state import after_telling, heads_to_tell
 from .members import are_of_others, leaves_of, not_in_group, unchanged, verified_members
+from .ordered import own_commit
 from .payload import new_payload_id, payload
 from .state import RETENTION, Anew, ClientState, GroupState, Intent, Outgoing, SentData
 
@@ -181,6 +182,23 @@ def renew_keys(provider: CryptoProvider, state: ClientState, group_id: bytes, no
     return _commit(provider, state, state.group(group_id), Intent(), now)
 
 
+def move_ordering(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, domain: str, signing_key: bytes, now: int
+) -> ClientState:
+    """Hand the ordering of a group's commits over to another service.
+
+    Args:
+        signing_key: of that service.
+
+    Raises:
+        StateError: code `not-ordered`: the members order the group's commits themselves.
+    """
+    known = state.group(group_id)
+    if not known.ordered_by_service:
+        raise StateError("the members of this group order its commits themselves", code="not-ordered")
+    return _commit(provider, state, known, Intent(ordered_by=(domain, signing_key)), now)
+
+
 def end_group(
     provider: CryptoProvider, state: ClientState, group_id: bytes, anew: Anew, now: int
 ) -> ClientState:
@@ -220,7 +238,7 @@ def _commit_again(
 ) -> ClientState:
     known = state.group(group_id)
     intent = forks.joined(intents)
-    if not _proposals(provider, known, intent) and Intent() not in intents:
+    if not _proposals(provider, known, intent) and not intent.ordered_by and Intent() not in intents:
         # Others have done what ours were for; on another branch they may not have.
         return state.with_group(forks.fulfilled(known, intent))
     try:
@@ -261,11 +279,20 @@ def _proposals(provider: CryptoProvider, known: GroupState, intent: Intent) -> l
 def _commit(
     provider: CryptoProvider, state: ClientState, known: GroupState, intent: Intent, now: int
 ) -> ClientState:
-    """Commit what an intent needs, and go into the epoch that this begins."""
+    """Commit what an intent needs, and go into the epoch that this begins; or wait for the service that orders.
+
+    Raises:
+        StateError: code `commit-pending`: the service has not ordered the last one yet.
+    """
+    if known.pending is not None:
+        raise StateError(
+            "our last commit in this group has not been ordered yet; its service was not reached",
+            code="commit-pending",
+        )
     proposals = _proposals(provider, known, intent)
     added = [body.proposal.key_package for body in proposals if isinstance(body.proposal, Add)]
     removed = [LeafIndex(body.proposal.removed) for body in proposals if isinstance(body.proposal, Remove)]
-    proposals += renewal(provider, known.group, known.identities, added, removed)
+    proposals += renewal(provider, known.group, known.identities, added, removed, intent.ordered_by)
     ordered = known.ordered_by_service
     pending = commit(
         known.group,
@@ -275,6 +302,8 @@ def _commit(
         retention=RETENTION,
         info_extensions=() if ordered else [history_extension(known.history)],
     )
+    if ordered:
+        return state.with_group(replace(known, pending=own_commit(pending, intent)))
     return _begin_epoch(provider, state, known, pending, intent, now)
 
 

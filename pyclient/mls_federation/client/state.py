@@ -9,6 +9,7 @@ from enum import Enum
 from ..errors import StateError
 from ..federation.group_agreement import GroupAgreement, OrderingRule, agreement_of
 from ..federation.identity import VerifiedIdentity
+from ..federation.ordering import OrderingReceipt
 from ..mls import Group, KeyPackage, OwnKeyPackage, Retention, forget
 from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
@@ -33,11 +34,13 @@ class Intent:
     Attributes:
         added: clients who are to be members.
         removed: signature keys of the leaves that are to go.
+        ordered_by: domain and signing key of the service that is to order the commits from then on; None: who does now.
         begins: what the group is to begin anew as; then nobody is added or removed.
     """
 
     added: tuple[KeyPackage, ...] = ()
     removed: tuple[bytes, ...] = ()
+    ordered_by: tuple[str, bytes] | None = None
     begins: ReInit | None = None
 
 
@@ -89,6 +92,29 @@ class PastState:
 
 
 @dataclass(frozen=True)
+class OwnCommit:
+    """A commit of ours that a service is to order, until it has; or another one has taken its place.
+
+    Attributes:
+        group: the group in the epoch that it begins.
+        message: the commit, an encoded MLSMessage.
+        welcome: for those whom it adds; None if it adds nobody. An encoded MLSMessage.
+        added: their leaves.
+        removed: the leaves that it blanks.
+        intent: what it is for.
+        rejoins: whether we come back by it: the present state of the group is not one that it was made from.
+    """
+
+    group: Group
+    message: bytes = field(repr=False)
+    welcome: bytes | None = field(repr=False)
+    added: tuple[LeafIndex, ...]
+    removed: tuple[LeafIndex, ...]
+    intent: Intent
+    rejoins: bool = False
+
+
+@dataclass(frozen=True)
 class GroupState:
     """A group, and who its members are.
 
@@ -108,6 +134,10 @@ class GroupState:
         anew: what we want to begin it anew as.
         successor: the id of the group that it has become; empty if it has not.
         stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
+        pending: our commit that the service is to order.
+        registered: whether the service that orders knows of the group.
+        receipts: of the latest epochs, by the epoch that each begins.
+        lost: whether the commits that would bring us to where the group is cannot be had any more.
     """
 
     group: Group
@@ -123,6 +153,10 @@ class GroupState:
     shown: tuple[bytes, ...] = ()
     open_until: int | None = None
     stuck_since: int | None = None
+    pending: OwnCommit | None = field(default=None, repr=False)
+    registered: bool = False
+    receipts: Mapping[int, OrderingReceipt] = field(default_factory=dict, repr=False)
+    lost: bool = False
     anew: Anew | None = field(default=None, repr=False)
     successor: bytes = b""
 

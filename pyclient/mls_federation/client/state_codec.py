@@ -20,6 +20,7 @@ from ..federation.binding import Boolean, KeySet
 from ..federation.branches import EpochHash
 from ..federation.devices import DeviceEvent
 from ..federation.identity import VerifiedIdentity
+from ..federation.ordering import OrderingReceipt
 from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, encode_key_package
 from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
@@ -34,6 +35,7 @@ from .state import (
     GroupState,
     Intent,
     Outgoing,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -115,12 +117,32 @@ class StoredPastIdentities(Struct):
     identities: Vec[StoredIdentity]
 
 
+class StoredService(Struct):
+    """A service that is to order commits."""
+
+    domain: opaque
+    signing_key: opaque
+
+
 class StoredIntent(Struct):
     """What a commit of ours was for."""
 
     added: Vec[KeyPackage]
     removed: Vec[opaque]
+    ordered_by: Opt[StoredService]
     begins: Opt[ReInit]
+
+
+class StoredOwnCommit(Struct):
+    """A commit of ours that a service is to order."""
+
+    group_secret: opaque
+    message: opaque
+    welcome: Opt[opaque]
+    added: Vec[uint32]
+    removed: Vec[uint32]
+    intent: StoredIntent
+    rejoins: Boolean
 
 
 class StoredAnew(Struct):
@@ -167,6 +189,10 @@ class StoredGroupState(Struct):
     shown: Vec[opaque]
     open_until: Opt[uint64]
     stuck_since: Opt[uint64]
+    pending: Opt[StoredOwnCommit]
+    registered: Boolean
+    receipts: Vec[OrderingReceipt]
+    lost: Boolean
     anew: Opt[StoredAnew]
     successor: opaque
 
@@ -450,6 +476,10 @@ def _store_group(known: GroupState) -> StoredGroupState:
         shown=known.shown,
         open_until=known.open_until,
         stuck_since=known.stuck_since,
+        pending=None if known.pending is None else _store_own_commit(known.pending),
+        registered=Boolean(known.registered),
+        receipts=tuple(known.receipts.values()),
+        lost=Boolean(known.lost),
         anew=None if known.anew is None else _store_anew(known.anew),
         successor=known.successor,
     )
@@ -469,6 +499,10 @@ def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupStat
         shown=stored.shown,
         open_until=stored.open_until,
         stuck_since=stored.stuck_since,
+        pending=None if stored.pending is None else _load_own_commit(provider, stored.pending),
+        registered=stored.registered is Boolean.true,
+        receipts={receipt.epoch: receipt for receipt in stored.receipts},
+        lost=stored.lost is Boolean.true,
         anew=None if stored.anew is None else _load_anew(stored.anew),
         successor=stored.successor,
     )
@@ -486,11 +520,43 @@ def _load_sent(stored: StoredSentData) -> SentData:
 
 
 def _store_intent(intent: Intent) -> StoredIntent:
-    return StoredIntent(added=intent.added, removed=intent.removed, begins=intent.begins)
+    service = None
+    if intent.ordered_by is not None:
+        domain, signing_key = intent.ordered_by
+        service = StoredService(domain=domain.encode("ascii"), signing_key=signing_key)
+    return StoredIntent(added=intent.added, removed=intent.removed, ordered_by=service, begins=intent.begins)
 
 
 def _load_intent(stored: StoredIntent) -> Intent:
-    return Intent(stored.added, stored.removed, stored.begins)
+    service = stored.ordered_by
+    if service is None:
+        return Intent(stored.added, stored.removed, begins=stored.begins)
+    domain = _text(service.domain, StoredService, "domain")
+    return Intent(stored.added, stored.removed, (domain, service.signing_key), stored.begins)
+
+
+def _store_own_commit(pending: OwnCommit) -> StoredOwnCommit:
+    return StoredOwnCommit(
+        group_secret=encode_group(pending.group),
+        message=pending.message,
+        welcome=pending.welcome,
+        added=pending.added,
+        removed=pending.removed,
+        intent=_store_intent(pending.intent),
+        rejoins=Boolean(pending.rejoins),
+    )
+
+
+def _load_own_commit(provider: CryptoProvider, stored: StoredOwnCommit) -> OwnCommit:
+    return OwnCommit(
+        group=decode_group(provider, stored.group_secret),
+        message=stored.message,
+        welcome=stored.welcome,
+        added=tuple(map(LeafIndex, stored.added)),
+        removed=tuple(map(LeafIndex, stored.removed)),
+        intent=_load_intent(stored.intent),
+        rejoins=stored.rejoins is Boolean.true,
+    )
 
 
 def _store_anew(anew: Anew) -> StoredAnew:

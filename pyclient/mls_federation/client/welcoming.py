@@ -8,6 +8,7 @@ from ..crypto import CryptoProvider, crypto
 from ..errors import EpochError, ValidationError
 from ..federation.branches import history_of, parting, wins
 from ..federation.identity import VerifiedIdentity
+from ..federation.ordering import OrderingReceipt
 from ..mls import OwnKeyPackage, Welcome, find_key_package, join
 from ..mls.joining import open_welcome
 from ..mls.tree_math import LeafIndex
@@ -15,6 +16,7 @@ from . import forks
 from .agreeing import check_agreed
 from .events import EpochChanged, Event, GroupJoined, GroupReinitialized
 from .members import names, verified_members
+from .ordered import check_welcomed
 from .reinitialization import join_anew
 from .state import FORK_SECONDS, ClientState, GroupState, SpentKeyPackage
 
@@ -25,15 +27,24 @@ class Joined:
 
     state: ClientState
     group_id: bytes
-    event: Event
+    event: Event | None
 
 
-def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now: int) -> Joined:
+def welcomed(
+    provider: CryptoProvider,
+    state: ClientState,
+    welcome: Welcome,
+    receipt: OrderingReceipt | None,
+    now: int,
+) -> Joined:
     """Join the group of a Welcome, or follow it to another branch of a group that we are in.
+
+    Args:
+        receipt: of the commit that has added us, if a service orders them.
 
     Raises:
         ValidationError: code `not-for-us`; `already-joined`: it leads nowhere that the group would go; or a rule of the
-            engine, or of the group's agreement.
+            engine, or of the group's agreement; `no-receipt`, `bad-receipt`.
         EpochError: code `early-welcome`: into a later epoch of a group that we are in, whose commits are ordered.
         VerificationError, DecodeError: from the engine.
     """
@@ -55,9 +66,16 @@ def welcomed(provider: CryptoProvider, state: ClientState, welcome: Welcome, now
     if joined.ordered_by_service:
         if present is not None:
             _refuse_ordered(present, joined)
+        joined = check_welcomed(provider, joined, receipt)
         return Joined(_used(state, own, None).with_group(joined), group_id, GroupJoined(group_id))
     joined = replace(joined, open_until=now + FORK_SECONDS)
     before = state.departed.get(group_id) if present is None else present
+    if before is not None and _is_earlier(before, joined):
+        # It came late, and we are further on; but where we are now may turn out to be of a branch that lost.
+        after = forks.filled(before, group, identities, group.own_leaf, now)
+        used = _used(state, own, now)
+        state = used.with_departed(after) if present is None else used.with_group(after)
+        return Joined(state, group_id, None)
     if before is not None:
         if present is not None:
             _check_wins(before, joined, identities[LeafIndex(info.signer)])
@@ -128,6 +146,17 @@ def _check_wins(before: GroupState, joined: GroupState, inviter: VerifiedIdentit
     shows = shared is not None and before.history[shared] != b""
     if before.ordered_by_service or not (is_known or shows) or not wins(joined.history, before.history):
         raise _already_joined()
+
+
+def _is_earlier(before: GroupState, joined: GroupState) -> bool:
+    """Whether a Welcome leads to an epoch that we have come past without its state."""
+    epoch = joined.group.epoch
+    return (
+        before.open_until is not None
+        and before.history.get(epoch) == joined.history[epoch] != b""
+        and epoch + 1 in before.history
+        and forks.past_state(before, epoch) is None
+    )
 
 
 def _already_joined() -> ValidationError:

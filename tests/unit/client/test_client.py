@@ -95,7 +95,7 @@ def test_a_command_that_was_not_kept_has_not_happened(alice: Peer, bob: Peer) ->
         client.send(group_id, b"hello"),
         client.update(group_id),
         client.remove(group_id, "bob@b.example"),
-        client.create_group(),
+        client.create_group(ordering="members"),
     ):
         with pytest.raises(StorageError) as caught:
             without_waiting(command)
@@ -167,7 +167,7 @@ def test_where_nobody_has_said_where_a_service_is(alice: Peer, bob: Peer) -> Non
 )
 def test_names_that_are_no_identities(provider: CryptoProvider, alice: Peer, identity: str) -> None:
     client = client_of(alice, MemoryStorage(), [])
-    group_id = without_waiting(client.create_group()).group_id
+    group_id = without_waiting(client.create_group(ordering="members")).group_id
     for command in (
         lambda: new_client(ports(provider, MemoryStorage()), identity, print),
         lambda: without_waiting(client.fetch_key_bundles(identity)),
@@ -182,7 +182,10 @@ def test_names_that_are_no_identities(provider: CryptoProvider, alice: Peer, ide
 def test_suites_that_are_not_here(alice: Peer) -> None:
     client = client_of(alice, MemoryStorage(), [])
     unknown = CipherSuite(0x0A0A)
-    for command in (client.create_group(unknown), client.fetch_key_bundles("bob@b.example", [unknown])):
+    for command in (
+        client.create_group(unknown, ordering="members"),
+        client.fetch_key_bundles("bob@b.example", [unknown]),
+    ):
         with pytest.raises(UnsupportedError) as caught:
             without_waiting(command)
         assert caught.value.code == "unsupported-cipher-suite"
@@ -191,7 +194,7 @@ def test_suites_that_are_not_here(alice: Peer) -> None:
 
 def test_an_application_does_not_export_by_labels_of_the_client(alice: Peer) -> None:
     client = client_of(alice, MemoryStorage(), [])
-    group_id = without_waiting(client.create_group()).group_id
+    group_id = without_waiting(client.create_group(ordering="members")).group_id
     assert len(client.export_secret(group_id, "my application", b"", 32)) == 32
     for label in ("MLS Federation 1.0 SRTP", "MLS Federation ", "", "Schlüssel"):
         with pytest.raises(UsageError) as caught:

@@ -15,12 +15,13 @@ from mls_federation.client import ClientState, Fanout, session
 from mls_federation.client.account import Account, OwnKeySet, new_account, supported_suites
 from mls_federation.client.events import MessageReceived
 from mls_federation.client.log_state import Fault, Logs
-from mls_federation.client.reinitialization import begin_anew, plan
+from mls_federation.client.reinitialization import plan
 from mls_federation.client.state import (
     Anew,
     GroupState,
     Intent,
     Outgoing,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -41,7 +42,7 @@ from mls_federation.federation.log import ChainTip, TreeHead, sign_tree_head
 from mls_federation.mls import Group, OwnKeyPackage, encode_group, encode_key_package
 from mls_federation.mls.tree_math import LeafIndex
 from tests.support.devices import another_device
-from tests.support.network import NOW, Peer, deliver, group_of, messages_for, of_type
+from tests.support.network import NOW, Orderer, Peer, deliver, group_of, messages_for, of_type
 
 OURS = (
     ClientState,
@@ -55,6 +56,7 @@ OURS = (
     Fault,
     ChainTip,
     Intent,
+    OwnCommit,
     PastState,
     SentData,
     SpentKeyPackage,
@@ -101,9 +103,9 @@ def everything(provider: CryptoProvider) -> ClientState:
     )
     bob.state = bob.state.with_group(undone)
     # A group that is to begin anew, and one that has.
-    ended, group_to_come = _ended(provider, bob), _ended(provider, bob)
-    bob.state = begin_anew(provider, bob.state, ended, NOW)
-    known = bob.group(group_to_come)
+    orderer = Orderer(provider)
+    orderer.order(bob, _ending(orderer, bob))
+    known = bob.group(_ending(orderer, bob))
     assert known.anew is not None
     package = carol.bundle().key_package
     anew = replace(known.anew, members=(package,), newcomers=(package,))
@@ -112,6 +114,19 @@ def everything(provider: CryptoProvider) -> ClientState:
     carol.remove(fourth, bob.identity)
     deliver(carol, bob)
     assert fourth in bob.state.departed
+    # And one whose commits a service orders: his own waits for it.
+    fifth = alice.begin(ordered_by=orderer.ordered_by)
+    alice.add(fifth, bob, Peer(provider, "erin@e.example"))
+    orderer.order(alice, fifth)
+    for outgoing in alice.post():
+        if bob.identity in outgoing.recipients:
+            bob.take_envelope(outgoing.message)
+    bob.remove(fifth, "erin@e.example")
+    bob.add(bob.begin(ordered_by=orderer.ordered_by), Peer(provider, "frank@f.example"))
+    waiting_for_service = bob.group(fifth).pending
+    assert waiting_for_service is not None
+    moving = replace(waiting_for_service, intent=Intent(ordered_by=("b.example", bytes(32))), rejoins=True)
+    bob.state = bob.state.with_group(replace(bob.group(fifth), pending=moving, lost=True))
     return replace(
         bob.state,
         fanout=Fanout.server,
@@ -142,11 +157,11 @@ def some_logs(provider: CryptoProvider) -> Logs:
     )
 
 
-def _ended(provider: CryptoProvider, peer: Peer) -> bytes:
-    """A group that a service orders, and that a client has ended; its id."""
+def _ending(orderer: Orderer, peer: Peer) -> bytes:
+    """A group that a service orders, and that a client wants to end; its id."""
+    provider = peer.provider
     suite = supported_suites(provider)[0]
-    ordered_by = ("b.example", bytes(32))
-    peer.state, group_id = session.start_group(provider, peer.state, suite, None, NOW, ordered_by=ordered_by)
+    group_id = peer.begin(suite, ordered_by=orderer.ordered_by)
     anew = plan(provider, peer.group(group_id), suite, [], [])
     peer.state = session.end_group(provider, peer.state, group_id, anew, NOW)
     return group_id
