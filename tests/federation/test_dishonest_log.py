@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from mls_delivery.store import accounts, log
 from mls_delivery.store.devices import device_events
-from mls_federation.client import GroupJoined, LogFault, MessageReceived, OwnDevicesChanged
+from mls_federation.client import BackgroundFailure, GroupJoined, LogFault, MessageReceived, OwnDevicesChanged
 from mls_federation.client.account import new_key_sets
 from mls_federation.client.delivery_service import open_session, publish
-from mls_federation.client.log import fetch_devices, watch
+from mls_federation.client.log import fetch_devices, settle, watch
 from mls_federation.codec import replace
 from mls_federation.errors import MLSError, StateError, ValidationError, VerificationError
 from mls_federation.federation.binding import KeyBundle
@@ -144,11 +144,16 @@ async def test_honest_logs_of_different_sizes(addresses: Addresses, tmp_path: Pa
             group_id = (await alice.client.create_group()).group_id
             await alice.client.add(group_id, bob.identity)
             await alice.client.add(group_id, carol.identity)
+            # At first the service cannot say how it has grown. That is no fault, and holds up nothing.
+            honest.proxy.answer = Response("<h1>Try later</h1>", 503, media_type="text/html")
+            honest.proxy.answer_to = "/v1/consistency"
             await alice.client.send(group_id, b"hello")
             await bob.told(MessageReceived, data=b"hello")
-            # The second message comes after what the first one told of was settled.
-            await alice.client.send(group_id, b"again")
-            await bob.told(MessageReceived, data=b"again")
+            failure = await bob.told(BackgroundFailure)
+            assert failure.error.code == "service-error"
+            honest.proxy.answer = None
+            await settle(bob.client._core, "c.example")
+        assert not bob.client._core.state.logs.unproven
         assert bob.client._core.state.logs.heads["c.example"].tree_head.tree_size == 2
         assert not any(isinstance(event, LogFault) for event in (*alice.events, *bob.events, *carol.events))
 
