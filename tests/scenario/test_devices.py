@@ -57,7 +57,7 @@ def client_id(somebody: Person) -> bytes:
 
 async def friends(alice: Person, bob: Person) -> bytes:
     """A group of two."""
-    group_id = (await alice.client.create_group()).group_id
+    group_id = (await alice.client.create_group(ordering="members")).group_id
     await alice.client.add(group_id, bob.identity)
     await bob.told(GroupJoined, group_id=group_id)
     return group_id
@@ -124,7 +124,7 @@ async def test_both_devices_of_somebody_are_added_at_once(addresses: Addresses) 
         }
         assert [device.client_id for device in devices if device.is_self] == [client_id(tablet)]
 
-        group_id = (await bob.client.create_group()).group_id
+        group_id = (await bob.client.create_group(ordering="members")).group_id
         await bob.client.add(group_id, phone.identity)
         for device in (phone, laptop, tablet):
             await device.told(GroupJoined, group_id=group_id)
@@ -140,7 +140,7 @@ async def test_a_device_that_is_revoked(addresses: Addresses) -> None:
         person(unique("bob", "b.example"), addresses.by_domain) as bob,
         another_device(phone, addresses) as (laptop, receiving_laptop),
     ):
-        group_id = (await bob.client.create_group()).group_id
+        group_id = (await bob.client.create_group(ordering="members")).group_id
         await bob.client.add(group_id, phone.identity)
         for device in (phone, laptop):
             await device.told(GroupJoined, group_id=group_id)
