@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,12 +43,14 @@ from mls_federation.errors import (
 from mls_federation.federation.binding import (
     MEDIA_TYPE,
     MEDIA_TYPE_KEY_RESPONSE,
+    MEDIA_TYPE_PROBLEM,
     CipherSuites,
     ClientKeys,
     InboxFrame,
     InboxFrameType,
     KeyBundle,
     KeyStatus,
+    problem_type,
 )
 from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.log import KeyResponse
@@ -71,7 +74,7 @@ _message_ids = itertools.count()
 
 async def friends(alice: Person, bob: Person) -> bytes:
     """A group of two."""
-    group_id = (await alice.client.create_group()).group_id
+    group_id = (await alice.client.create_group(ordering="members")).group_id
     await alice.client.add(group_id, bob.identity)
     await bob.told(GroupJoined, group_id=group_id)
     return group_id
@@ -447,7 +450,7 @@ async def test_a_bundle_that_was_changed_on_the_way(
         person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
         person(unique("bob", "b.example"), addresses.by_domain) as bob,
     ):
-        group_id = (await alice.client.create_group()).group_id
+        group_id = (await alice.client.create_group(ordering="members")).group_id
         before = alice.client.group_details(group_id)
         changing(proxy, "/v1/bundles", change, MEDIA_TYPE_KEY_RESPONSE)
         for command in (
@@ -499,6 +502,32 @@ def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
     """An envelope whose message was changed; what is no envelope, a service does not take."""
     opened = Envelope.decode(envelope)
     return replace(opened, message=change(opened.message)).encode()
+
+
+async def test_a_service_that_wants_to_be_left_alone_is(addresses: Addresses) -> None:
+    report = {"type": problem_type("rate-limited"), "detail": "Try again in 600 seconds.", "retry_after": 600}
+    async with (
+        proxy_before(addresses.by_domain["b.example"]) as proxy,
+        person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
+        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+    ):
+        group_id = await friends(alice, bob)
+        proxy.answer = JSONResponse(report, 429, media_type=MEDIA_TYPE_PROBLEM)
+        asked = len(proxy.messages)
+        for data in (b"one", b"two", b"three"):
+            (delivery,) = (await alice.client.send(group_id, data)).deliveries
+            assert delivery.status == "pending"
+        assert len(proxy.messages) == asked + 1
+        failure = await alice.told(BackgroundFailure)
+        assert isinstance(failure.error, ServiceError)
+        assert (failure.error.code, failure.error.retry_after) == ("rate-limited", 600)
+        assert alice.client._core.lanes["b.example"].not_before > time.time() + 500
+
+        # Whoever asks to try now may: the time may be over, for all that we know.
+        proxy.answer = None
+        assert {delivery.status for delivery in await alice.client.flush()} == {"accepted"}
+        for data in (b"one", b"two", b"three"):
+            await bob.told(MessageReceived, data=data)
 
 
 class Postman:
@@ -566,7 +595,7 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         await bob.told(MessageReceived, data=b"a while later")
 
         # of another group
-        elsewhere = (await alice.client.create_group()).group_id
+        elsewhere = (await alice.client.create_group(ordering="members")).group_id
         await alice.client.add(elsewhere, carol.identity)
         await carol.told(GroupJoined)
         async with proxy_before(addresses.by_domain["c.example"]) as carols:

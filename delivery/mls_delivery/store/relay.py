@@ -124,6 +124,20 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A message that another domain has relayed to us.
+
+    Attributes:
+        named: as for `messages.submit`.
+        flooded: recipients who have had more messages than they may, this one and those after it.
+    """
+
+    message: RelayedMessage
+    named: frozenset[bytes] | None = None
+    flooded: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True)
 class Waiting:
     """A message that waits for a domain, and the rows that it stands for."""
 
@@ -461,26 +475,23 @@ def expire(connection: Connection, now: int) -> None:
 def receive(
     connection: Connection,
     domain: str,
-    relayed: Sequence[tuple[RelayedMessage, frozenset[bytes] | None]],
+    relayed: Sequence[Arrived],
     notices: Iterable[Notice],
     now: int,
     room: Room,
 ) -> list[list[RecipientStatus]]:
-    """Put what another domain has relayed into inboxes; returns a status for each recipient of each message.
-
-    Args:
-        relayed: messages, each with what is `named` for `messages.submit`.
-    """
+    """Put what another domain has relayed into inboxes; returns a status for each recipient of each message."""
     # A later message must not overtake one that found an inbox full, should there be room a moment later.
     full: set[bytes] = set()
     results = []
-    for message, named in relayed:
-        statuses = []
+    for arrived in relayed:
+        message, statuses = arrived.message, []
+        full |= arrived.flooded
         for recipient in message.recipients:
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, room, named
+                    connection, [recipient], message.message_id, message.message, now, room, arrived.named
                 ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)

@@ -80,7 +80,12 @@ def _accept(provider: CryptoProvider, state: ClientState, envelope: bytes, now: 
     body = decode_message(message)
     if isinstance(body, Welcome):
         joined = welcomed(provider, state, body, opened.receipt, now)
-        return _accept_held(provider, joined.state, joined.group_id, [joined.event], now)
+        events = [] if joined.event is None else [joined.event]
+        if joined.group_id in joined.state.departed:
+            mine = [stray for stray in joined.state.strays if _group_id_of(stray) == joined.group_id]
+            others = tuple(stray for stray in joined.state.strays if stray not in mine)
+            return _try_again(provider, replace(joined.state, strays=others), mine, events, now)
+        return _accept_held(provider, joined.state, joined.group_id, events, now)
     if not isinstance(body, PublicMessage | PrivateMessage):
         raise UnsupportedError(
             "a message that is neither a Welcome nor for a group", code="unexpected-message"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ..crypto import CipherSuite
-from ..errors import ServiceError, StateError, TransportError, UnsupportedError, UsageError
+from ..errors import RemoteError, ServiceError, StateError, TransportError, UnsupportedError, UsageError
 from ..federation.audit import Finding
 from ..federation.binding import domain_of
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
@@ -432,6 +432,15 @@ class Client:
         """
         return details(self._core.state.group(group_id))
 
+    def is_behind(self, group_id: bytes) -> bool:
+        """Whether something of ours in a group is still to be ordered or done again, or something that came cannot be read yet.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        known = self._core.state.group(group_id)
+        return known.pending is not None or known.lost or bool(known.held) or session.must_repeat(known)
+
     def export_srtp_keys(self, group_id: bytes, profile: SrtpProfile) -> tuple[SrtpKeys, ...]:
         """The SRTP keys of every member in the present epoch. Secret.
 
@@ -483,7 +492,9 @@ class Client:
             if core.state.group(group_id).pending is not None:
                 try:
                     await self._ordering.settle(group_id)
-                except (TransportError, StateError) as error:
+                except (TransportError, RemoteError, StateError) as error:
+                    if core.state.group(group_id).pending is None:
+                        raise  # The service will never order it.
                     # The commit is kept, and brought to its service when that can be reached.
                     core.tell(BackgroundFailure(error))
                     self._ordering.look()

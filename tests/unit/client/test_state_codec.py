@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mls_federation.client import ClientState, Fanout, session
 from mls_federation.client.account import Account, OwnKeySet, new_account, supported_suites
 from mls_federation.client.events import MessageReceived
+from mls_federation.client.group_codec import STATE_VERSION
 from mls_federation.client.log_state import Fault, Logs
 from mls_federation.client.reinitialization import plan
 from mls_federation.client.state import (
@@ -27,7 +28,6 @@ from mls_federation.client.state import (
     SpentKeyPackage,
 )
 from mls_federation.client.state_codec import (
-    STATE_VERSION,
     PartKind,
     decode_state,
     encode_part,
@@ -340,3 +340,17 @@ def test_a_state_shows_no_secret(state: ClientState) -> None:
     key = state.account.identity_key.private_key
     assert repr(key) not in repr(state)
     assert key.hex() not in repr(state)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in PartKind if kind >= PartKind.tree or kind is PartKind.past_state],
+    ids=lambda kind: kind.name,
+)
+def test_every_group_and_past_state_has_all_its_parts(
+    kind: PartKind, provider: CryptoProvider, state: ClientState
+) -> None:
+    parts = stored(state)
+    for changed in (parts[kind][1:], [*parts[kind], parts[kind][0]]):
+        with pytest.raises(DecodeError):
+            state_of(provider, {**parts, kind: changed})
