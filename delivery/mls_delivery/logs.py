@@ -113,7 +113,9 @@ class TextFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).isoformat(" ", timespec="milliseconds")
         members = "".join(f" {name}={value}" for name, value in _members(record).items())
         # Other services have a say in some events: one line each, whatever they say.
-        event = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in record.getMessage())
+        event = "".join(
+            sign if sign.isprintable() else repr(sign)[1:-1] for sign in record.getMessage().strip()
+        )
         line = f"{time} {record.levelname} {record.name}: {event}{members}"
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + failure_text(record.exc_info[1])

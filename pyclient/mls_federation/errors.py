@@ -98,13 +98,15 @@ class ServiceError(RemoteError):
 
     Attributes:
         status: the HTTP status.
+        retry_after: seconds for which the service wants to be left alone.
     """
 
     default_code = "service-error"
 
-    def __init__(self, message: str, *, code: str, status: int) -> None:
+    def __init__(self, message: str, *, code: str, status: int, retry_after: int = 0) -> None:
         super().__init__(message, code=code)
         self.status = status
+        self.retry_after = retry_after
 
 
 class TransportError(MLSError):

@@ -129,19 +129,24 @@ async def _work_through(core: Core, key: str) -> None:
     lane = _lane(core, key)
     async with lane.lock:
         lane.busy = True
+        wanted = 0
         try:
             left = await _hand_over_lane(core, key)
         except (TransportError, RemoteError, StateError, StorageError) as error:
             core.tell(BackgroundFailure(error))
             left = True
+            if isinstance(error, ServiceError) and error.retry_after:
+                wanted, lane.failures = error.retry_after, max(lane.failures, _PATIENCE)
         finally:
             lane.busy = False
         if left:
             core.something_left.set()
+            now = core.ports.now()
             # Commands try before their time, and must not make the pauses grow.
-            if core.ports.now() >= lane.not_before:
-                lane.not_before = core.ports.now() + _pause(core, lane.failures)
+            if now >= lane.not_before:
+                lane.not_before = now + _pause(core, lane.failures)
                 lane.failures += 1
+            lane.not_before = max(lane.not_before, now + wanted)
         else:
             lane.failures, lane.not_before = 0, 0.0
 

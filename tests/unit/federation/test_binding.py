@@ -307,6 +307,15 @@ def test_problem_reports() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(7, 7), (0, 0), (-1, 0), (10**30, 3600), (True, 0), (1.5, 0), ("7", 0), (None, 0)],
+)
+def test_how_long_a_service_wants_to_be_left_alone(value: object, seconds: int) -> None:
+    report = {"type": binding.problem_type("rate-limited"), "detail": "Later.", "retry_after": value}
+    assert binding.service_error(429, json.dumps(report).encode()).retry_after == seconds
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"<html>Bad gateway</html>",
