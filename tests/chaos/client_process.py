@@ -100,7 +100,7 @@ async def obey(client: Client, command: Mapping[str, Any]) -> object:
     group_id = bytes.fromhex(command.get("group", ""))
     match command["do"]:
         case "create":
-            return {"group": (await client.create_group()).group_id.hex()}
+            return {"group": (await client.create_group(ordering=command["ordering"])).group_id.hex()}
         case "add":
             await client.add(group_id, command["identity"])
             return status(client, group_id)

@@ -79,7 +79,7 @@ class Outcome:
         rows = [
             f"seed {self.options.seed}, {self.options.database}: {'FAILED' if self.wrong else 'passed'}",
             f"  {self.sent} messages sent, {self.arrived} arrived, {self.in_doubt} in doubt when their sender was killed",
-            f"  {self.commits} commits in {len(self.groups)} groups: {', '.join(self.groups)}",
+            f"  {self.commits} commits in {len(self.groups)} groups: {'; '.join(self.groups)}",
             f"  {sum(self.kills.values())} kills: {_listed(self.kills)}",
             f"  {self.faults.total()} faults of the network: {_listed(self.faults)}",
             f"  messages refused by clients: {_listed(self.refusals)}; failures told: {_listed(self.failures)}",
@@ -197,16 +197,20 @@ async def _stop_all(processes: Sequence[Process]) -> None:
 async def _groups(options: Options, clients: Mapping[str, ClientProcess]) -> list[Group]:
     """The groups, of which each has so far its creator alone."""
     people = list(clients)
-    chosen = [("client fanout", people[0::2]), ("server fanout", people[1::2]), ("mixed", people)]
+    fanouts = [("client fanout", people[0::2]), ("server fanout", people[1::2]), ("mixed", people)]
+    chosen = [
+        (f"{fanout}, ordered by {title}", members, ordering)
+        for fanout, members in fanouts
+        for title, ordering in (("a service", "service"), ("the members", "members"))
+    ]
     groups = []
-    for number, (title, members) in enumerate(chosen):
-        group_id = (await clients[members[0]].ask("create"))["group"]
+    for number, (title, members, ordering) in enumerate(chosen):
+        group_id = (await clients[members[0]].ask("create", ordering=ordering))["group"]
         groups.append(
             Group(
                 group_id=group_id,
                 title=title,
                 members=members,
-                committers=members[:1],
                 messages=(options.messages + number) // len(chosen),
                 commits=(options.commits + number) // len(chosen),
             )

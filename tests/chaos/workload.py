@@ -28,7 +28,6 @@ class Group:
 
     Attributes:
         members: who is in it, but for the time between removal and addition.
-        committers: who may commit.
         messages: how many are to be sent.
         commits: how many are to be made.
     """
@@ -36,7 +35,6 @@ class Group:
     group_id: str
     title: str
     members: Sequence[str]
-    committers: Sequence[str]
     messages: int
     commits: int
     sent: int = 0
@@ -114,9 +112,11 @@ class Workload:
         except Killed:
             group.sent -= 1
         except Refused as refusal:
+            # As when the service is away that is to say whether a commit of this member came first. It is not sent, then.
             group.sent -= 1
             message.fate = "refused"
-            self._record.faults.append(f"{text} could not be sent: {refusal}")
+            self._record.failures[refusal.code] += 1
+            await asyncio.sleep(_POLL_SECONDS)
         else:
             self._record.sent(message, answer)
 
@@ -161,11 +161,7 @@ class Workload:
                 await self._remove_and_add()
             else:
                 async with self._turn():
-                    await self._commit(self._chance.choice(self._committers), "update")
-
-    @property
-    def _committers(self) -> list[str]:
-        return [member for member in self.group.committers if member not in self.group.absent]
+                    await self._commit(self._chance.choice(self.group.present), "update")
 
     def _all_are_near(self) -> bool:
         group = self.group
@@ -186,8 +182,7 @@ class Workload:
 
     async def _remove_and_add(self) -> None:
         group = self.group
-        committer = self._chance.choice(group.committers)
-        leaver = self._chance.choice([member for member in group.members if member != committer])
+        committer, leaver = self._chance.sample(group.members, 2)
         async with self._alone():
             await self.settle()
             group.absent.add(leaver)

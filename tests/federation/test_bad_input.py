@@ -74,7 +74,7 @@ _message_ids = itertools.count()
 
 async def friends(alice: Person, bob: Person) -> bytes:
     """A group of two."""
-    group_id = (await alice.client.create_group()).group_id
+    group_id = (await alice.client.create_group(ordering="members")).group_id
     await alice.client.add(group_id, bob.identity)
     await bob.told(GroupJoined, group_id=group_id)
     return group_id
@@ -450,7 +450,7 @@ async def test_a_bundle_that_was_changed_on_the_way(
         person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
         person(unique("bob", "b.example"), addresses.by_domain) as bob,
     ):
-        group_id = (await alice.client.create_group()).group_id
+        group_id = (await alice.client.create_group(ordering="members")).group_id
         before = alice.client.group_details(group_id)
         changing(proxy, "/v1/bundles", change, MEDIA_TYPE_KEY_RESPONSE)
         for command in (
@@ -595,7 +595,7 @@ async def test_messages_that_do_not_fit(addresses: Addresses) -> None:
         await bob.told(MessageReceived, data=b"a while later")
 
         # of another group
-        elsewhere = (await alice.client.create_group()).group_id
+        elsewhere = (await alice.client.create_group(ordering="members")).group_id
         await alice.client.add(elsewhere, carol.identity)
         await carol.told(GroupJoined)
         async with proxy_before(addresses.by_domain["c.example"]) as carols:

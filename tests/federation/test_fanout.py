@@ -54,7 +54,7 @@ async def people(
 
 async def group_of(creator: Person, *others: Person) -> bytes:
     """A group that one makes, and the others are added to, one by one."""
-    group_id = (await creator.client.create_group()).group_id
+    group_id = (await creator.client.create_group(ordering="members")).group_id
     for other in others:
         await creator.client.add(group_id, other.identity)
         await other.told(GroupJoined)

@@ -54,7 +54,7 @@ async def test_killed_at_any_moment(addresses: Addresses, tmp_path: Path, seed: 
         bob = ClientProcess(unique("bob", "b.example"), tmp_path, addresses.but(a=proxy.url), told)
         await bob.start()
         try:
-            group_id = (await alice.client.create_group()).group_id
+            group_id = (await alice.client.create_group(ordering="members")).group_id
             await alice.client.add(group_id, bob.name)
             await joined.wait()
             epochs = [group_of(alice, group_id)]
@@ -132,7 +132,7 @@ async def test_a_process_that_is_killed_before_it_is_registered(addresses: Addre
             await asyncio.wait([starting])
         await bob.start()
         async with person(unique("alice", "a.example"), addresses.by_domain) as alice:
-            group_id = (await alice.client.create_group()).group_id
+            group_id = (await alice.client.create_group(ordering="members")).group_id
             sent = await alice.client.add(group_id, bob.name)
             assert [each.status for each in sent.deliveries] == ["accepted"]
             async with asyncio.timeout(PATIENCE):

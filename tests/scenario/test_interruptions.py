@@ -110,7 +110,7 @@ async def connected(somebody: Person) -> AsyncIterator[None]:
 
 async def friends(alice: Person, bob: Person) -> bytes:
     """A group of two."""
-    group_id = (await alice.client.create_group()).group_id
+    group_id = (await alice.client.create_group(ordering="members")).group_id
     await alice.client.add(group_id, bob.identity)
     await bob.told(GroupJoined, group_id=group_id)
     return group_id

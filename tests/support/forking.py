@@ -165,7 +165,8 @@ class World:
                 assert ours.group.epoch == tip.group.epoch
             elif self.group_id in peer.state.groups:
                 # Whoever added it on a branch that lost has been removed, and nobody else knows that it was to be there.
-                assert self.inviters[peer.identity].isdisjoint(inside), peer.identity
+                wanted = not self.inviters[peer.identity].isdisjoint(inside)
+                assert not wanted or peer.identity in self.removed, peer.identity
                 left_behind += 1
         for data, message in self.said.items():
             reported = any(

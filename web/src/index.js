@@ -373,6 +373,18 @@ export class Client extends EventTarget {
     this.#state.fanout = fanout;
   }
 
+  /**
+   * Trust the delivery service of a domain again, after an `error` with `details.domain` said that it was found to be dishonest:
+   * its key, its log and its identities' devices are taken as it shows them next.
+   *
+   * @param {string} domain
+   * @returns {Promise<void>}
+   * @throws {MLSError} `unknown-domain`, `unreachable` among others: it does not say who it is, and nothing is forgotten
+   */
+  async clearLogFault(domain) {
+    await this.#engine.call("clearLogFault", { client: this.#state.client, domain });
+  }
+
   /** The groups that it is in. */
   get groups() {
     return [...this.#groups.values()];

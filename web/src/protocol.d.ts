@@ -203,6 +203,7 @@ export interface Requests {
   devices: { params: { client: number }; result: Device[] };
   revokeDevice: { params: { client: number; clientId: Uint8Array }; result: Uint8Array[] };
   setFanout: { params: { client: number; fanout: string }; result: null };
+  clearLogFault: { params: { client: number; domain: string }; result: null };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
   createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
   addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };

@@ -214,6 +214,9 @@ class Bridge:
     async def revoke_device(self, *, client: int, client_id: bytes) -> list[bytes]:
         return list(await self._client(client).revoke_device(client_id))
 
+    async def clear_log_fault(self, *, client: int, domain: str) -> None:
+        await self._client(client).clear_log_fault(domain)
+
     async def set_fanout(self, *, client: int, fanout: str) -> None:
         await self._client(client).set_fanout(fanout)
 
@@ -229,7 +232,9 @@ class Bridge:
         if cipher_suite is not None and not 0 <= cipher_suite <= 0xFFFF:
             raise UsageError("cipherSuite must be a number from 0 to 65535")
         suite = None if cipher_suite is None else CipherSuite(cipher_suite)
-        return shapes.group_details(await self._client(client).create_group(suite, group_id))
+        return shapes.group_details(
+            await self._client(client).create_group(suite, group_id, ordering="members")
+        )
 
     async def add_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
         return self._changed(client, group_id, await self._client(client).add(group_id, identity))
@@ -361,6 +366,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "devices": Bridge.devices,
     "revokeDevice": Bridge.revoke_device,
     "setFanout": Bridge.set_fanout,
+    "clearLogFault": Bridge.clear_log_fault,
     "fetchKeyBundles": Bridge.fetch_key_bundles,
     "createGroup": Bridge.create_group,
     "addMember": Bridge.add_member,

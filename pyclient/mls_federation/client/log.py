@@ -14,7 +14,7 @@ from ..errors import MLSError, RemoteError, ServiceError, TransportError, Valida
 from ..federation.audit import Finding, audit
 from ..federation.binding import domain_of
 from ..federation.credentials import basic_identity
-from ..federation.devices import DeviceEventType, Devices
+from ..federation.devices import Device, DeviceEventType, Devices
 from ..federation.log import (
     ConsistencyRequest,
     IdentityHistory,
@@ -161,12 +161,20 @@ async def watch(core: Core) -> None:
         )
         evidence = (history.head,)
         devices = await accept_history(core, account.identity, history, before)
-        logged_device(devices, account.credential, account.client_id)
+        await keep_lineage(core, logged_device(devices, account.credential, account.client_id))
     except (ServiceError, TransportError):
         raise
     except RemoteError as error:
         if error.code != "revoked-device":
             await _fault(core, account.domain, error, evidence)
+
+
+async def keep_lineage(core: Core, own: Device) -> None:
+    """Keep what our leaves must show: who has admitted us."""
+    async with core.changing:
+        account = core.state.account
+        if account.lineage != own.lineage:
+            await core.keep(replace(core.state, account=replace(account, lineage=own.lineage)))
 
 
 async def settle(core: Core, domain: str) -> None:

@@ -27,7 +27,7 @@ class Joined:
 
     state: ClientState
     group_id: bytes
-    event: Event
+    event: Event | None
 
 
 def welcomed(
@@ -70,6 +70,12 @@ def welcomed(
         return Joined(_used(state, own, None).with_group(joined), group_id, GroupJoined(group_id))
     joined = replace(joined, open_until=now + FORK_SECONDS)
     before = state.departed.get(group_id) if present is None else present
+    if before is not None and _is_earlier(before, joined):
+        # It came late, and we are further on; but where we are now may turn out to be of a branch that lost.
+        after = forks.filled(before, group, identities, group.own_leaf, now)
+        used = _used(state, own, now)
+        state = used.with_departed(after) if present is None else used.with_group(after)
+        return Joined(state, group_id, None)
     if before is not None:
         if present is not None:
             _check_wins(before, joined, identities[LeafIndex(info.signer)])
@@ -140,6 +146,17 @@ def _check_wins(before: GroupState, joined: GroupState, inviter: VerifiedIdentit
     shows = shared is not None and before.history[shared] != b""
     if before.ordered_by_service or not (is_known or shows) or not wins(joined.history, before.history):
         raise _already_joined()
+
+
+def _is_earlier(before: GroupState, joined: GroupState) -> bool:
+    """Whether a Welcome leads to an epoch that we have come past without its state."""
+    epoch = joined.group.epoch
+    return (
+        before.open_until is not None
+        and before.history.get(epoch) == joined.history[epoch] != b""
+        and epoch + 1 in before.history
+        and forks.past_state(before, epoch) is None
+    )
 
 
 def _already_joined() -> ValidationError:

@@ -70,7 +70,7 @@ class SessionTBS(Struct):
 
 
 class SessionRequest(Struct):
-    """Proves that a client holds its identity key; the first one of an identity claims it."""
+    """Proves that a client holds its identity key; that is of an active device of the identity."""
 
     identity: opaque
     client_id: opaque
@@ -478,8 +478,14 @@ def service_error(status: int, body: bytes) -> ServiceError:
     retry_after = problem.get("retry_after")
     if type(retry_after) is not int:
         retry_after = 0
+    suites = problem.get("offered_suites")
+    offered = suites if isinstance(suites, list) else []
     return ServiceError(
-        detail, code=code, status=status, retry_after=min(max(retry_after, 0), _LONGEST_RETRY_AFTER)
+        detail,
+        code=code,
+        status=status,
+        retry_after=min(max(retry_after, 0), _LONGEST_RETRY_AFTER),
+        offered_suites=tuple(suite for suite in offered if type(suite) is int and 0 <= suite <= 0xFFFF),
     )
 
 
