@@ -17,6 +17,7 @@ from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation import (
     binding,
+    branches,
     credentials,
     devices,
     envelope,
@@ -79,6 +80,9 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
     envelope.Envelope,
+    envelope.ApplicationPayload,
+    branches.EpochHash,
+    branches.GroupHistory,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
