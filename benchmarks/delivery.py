@@ -23,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.load.bare import insert_rate
 from benchmarks.load.people import People, registered
 from dev.federation import free_port
+from mls_delivery.service import Limits
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
@@ -40,15 +41,18 @@ _BEGIN, _END = "<!-- delivery.py begin -->", "<!-- delivery.py end -->"
 _DOMAIN = "a.example"
 _WELL_KNOWN = "/.well-known/mls-federation"
 # Limits that are there to keep one source from doing what a load test does.
-_NO_LIMITS = """\
-[limits]
-connections = 0
-connections_source = 0
-bundles_per_minute = 0
-messages_per_minute = 0
-sessions_per_minute = 0
-inbox_messages = 1000000
-"""
+_NO_LIMITS = "\n".join(
+    [
+        "[limits]",
+        "inbox_messages = 1000000",
+        "inbox_octets = 4000000000",
+        *(
+            f"{limit.name} = 0"
+            for limit in fields(Limits)
+            if limit.name.startswith("connections") or limit.name.endswith("_per_minute")
+        ),
+    ]
+)
 _START_SECONDS = 60.0
 _OCTETS = 1024
 _CONNECTIONS = 32

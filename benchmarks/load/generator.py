@@ -31,6 +31,7 @@ from mls_federation.federation.binding import (
     SubmitRequest,
     SubmitResponse,
 )
+from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.seed import GetUserInitKeyRequest, SeedCipherSuite
 
 HOST = "127.0.0.1"
@@ -78,7 +79,7 @@ def submission(recipients: Sequence[str], octets: int) -> bytes:
     return SubmitRequest(
         message_id=os.urandom(MESSAGE_ID_SIZE),
         recipients=tuple(identity.encode() for identity in recipients),
-        message=(_HEAD + sent).ljust(octets, b"\0"),
+        message=Envelope(message=(_HEAD + sent).ljust(octets, b"\0"), receipt=None).encode(),
     ).encode()
 
 
@@ -169,8 +170,8 @@ class Inboxes:
         while True:
             frame = InboxFrame.decode(await inbox.recv(decode=False)).frame
             if isinstance(frame, InboxDelivery):
-                # What came for another job has another head.
-                sent = int.from_bytes(frame.message[len(_HEAD) : len(_HEAD) + _TIME_OCTETS], "big")
+                message = Envelope.decode(frame.message).message
+                sent = int.from_bytes(message[len(_HEAD) : len(_HEAD) + _TIME_OCTETS], "big")
                 self.delays.append((time.monotonic_ns() - sent) / 1e9)
                 self.news.set()
                 await inbox.send(InboxAck(cursor=frame.sequence).encode())

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 
 from mls_federation.client.account import new_account, new_key_sets
-from mls_federation.client.delivery_service import find_service, open_session, publish
+from mls_federation.client.delivery_service import add_device_event, find_service, open_session, publish
 from mls_federation.crypto.pyca import PycaProvider
+from mls_federation.federation.devices import claim_event
 from mls_federation.io import HttpTransport
 
 _AT_A_TIME = 4
@@ -43,6 +44,8 @@ async def registered(domain: str, url: str, number: int, key_sets: int) -> Peopl
         async def register() -> None:
             while waiting:
                 account = waiting.pop()
+                claim = claim_event(provider, account.client_id, account.credential, account.identity_key)
+                await add_device_event(transport, service, claim)
                 token = await open_session(transport, service, provider, account)
                 tokens[account.identity] = token.hex()
                 made = new_key_sets(provider, account, int(time.time()), count=key_sets, last_resort=True)

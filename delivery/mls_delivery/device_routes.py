@@ -11,6 +11,7 @@ from mls_federation.federation.devices import DeviceEvent, DeviceEventType, veri
 from mls_federation.federation.log import HistoryRequest, IdentityHistory, LoggedEvent
 
 from . import service as rules
+from .admission import limit
 from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .log_routes import signed_head
@@ -21,6 +22,7 @@ from .store import devices
 async def add_device_event(request: Request) -> Response:
     """`POST /v1/devices`. There is no session: the event proves itself."""
     service = service_of(request)
+    limit(request, service, service.rates.devices_by_source)
     event = await read_struct(request, DeviceEvent, service.limits, MEDIA_TYPE)
     rules.check_identity(event.identity, service.domain)
     verify_event(service.provider, event)
@@ -33,6 +35,7 @@ async def add_device_event(request: Request) -> Response:
 async def show_history(request: Request) -> Response:
     """`POST /v1/history`."""
     service = service_of(request)
+    limit(request, service, service.rates.devices_by_source)
     asked = await read_struct(request, HistoryRequest, service.limits, MEDIA_TYPE)
     rules.check_identity(asked.identity, service.domain)
     found = await service.store.read(devices.history, asked.identity)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mls_federation.codec import Struct
-from mls_federation.federation.binding import MEDIA_TYPE
+from mls_federation.federation.binding import MEDIA_TYPE, is_domain
 from mls_federation.federation.ordering import (
     CommitRequest,
     CommitResponse,
@@ -36,11 +36,11 @@ from mls_federation.mls import decode_public_group, encode_public_group
 from mls_federation.mls.ratchet_tree import encode_tree
 
 from . import ordering as rules
+from .admission import limit
 from .bodies import read_struct
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
-from .routes import limit
 from .sessions import client_of
 from .store import groups
 
@@ -144,8 +144,11 @@ async def _order(
         missed = await _missed(service, group_id, epoch)
         return CommitResponse(status=CommitStatus.wrong_epoch, result=missed)
     if head.moved_to is not None:
-        by = head.moved_to or "its members"
-        raise Refused("group-moved", f"The group's commits are ordered by {by} now.", domain=head.moved_to)
+        raise Refused(
+            "group-moved",
+            f"The service of {head.moved_to} orders the group's commits now.",
+            domain=head.moved_to,
+        )
     if head.ended:
         raise Refused(
             "invalid-commit", "The group has ended, and is to begin anew as another.", reason="group-ended"
@@ -159,6 +162,12 @@ async def _order(
     now = service.clock()
     reached, state = await asyncio.to_thread(_next_epoch, _orderer(service), group, asked, now)
     limits, receipt = service.limits, reached.receipt.encode()
+    if reached.grew and len(state) > limits.group_octets:
+        raise Refused(
+            "invalid-commit",
+            f"The group would have more than {limits.group_octets} octets.",
+            reason="group-too-large",
+        )
     accepted = await service.store.write(
         groups.accept,
         group_id,
@@ -210,12 +219,17 @@ async def _missed(service: DeliveryService, group_id: bytes, epoch: int) -> Miss
 
 
 async def _key_of(service: DeliveryService, receipt: OrderingReceipt) -> bytes:
-    """The signing key of the service that a receipt says to be from."""
-    if receipt.domain == service.domain.encode("ascii"):
+    """The signing key of the service that a receipt says to be from, as it was first seen.
+
+    Raises:
+        Refused: codes `peer-not-allowed`, `peer-unreachable`, `peer-key-changed`; `invalid-group`: it names none.
+    """
+    domain = receipt.domain.decode("ascii", "replace")
+    if domain == service.domain:
         return service.public_key
-    raise Refused(
-        "invalid-group", "The service that ordered the group is not known here.", reason="unknown-service"
-    )
+    if not is_domain(domain):
+        raise Refused("invalid-group", "The receipt names no service.", reason="wrong-receipt")
+    return (await service.peers.find(domain)).description.signing_key
 
 
 def _orderer(service: DeliveryService) -> Orderer:

@@ -95,8 +95,10 @@ async def inbox(websocket: WebSocket) -> None:
         return
     await websocket.accept()
     try:
+        source = source_of(websocket, service.trusted_proxies)
+        service.rates.requests_by_source.spend(source, service.clock())
         with (
-            service.connections.enter(source_of(websocket, service.trusted_proxies)),
+            service.connections.enter(source),
             service.metrics.open_inboxes.track_inprogress(),
         ):
             await _serve(websocket, service)

@@ -36,7 +36,7 @@ def set_up_logging(log: Log) -> None:
     Libraries are heard from `warning` on: what they say of connections and statements is about people.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_JSONFormatter() if log.format is LogFormat.json else _TextFormatter())
+    handler.setFormatter(JSONFormatter() if log.format is LogFormat.json else TextFormatter())
     # A line that cannot be formatted would be shown with all that it was to be made of.
     logging.raiseExceptions = False
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -90,7 +90,7 @@ def _members(record: logging.LogRecord) -> dict[str, object]:
     return members
 
 
-class _JSONFormatter(logging.Formatter):
+class JSONFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -106,13 +106,17 @@ class _JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _TextFormatter(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """For people: time, weight, event, and what belongs to it."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(" ", timespec="milliseconds")
         members = "".join(f" {name}={value}" for name, value in _members(record).items())
-        line = f"{time} {record.levelname} {record.name}: {record.getMessage()}{members}"
+        # Other services have a say in some events: one line each, whatever they say.
+        event = "".join(
+            sign if sign.isprintable() else repr(sign)[1:-1] for sign in record.getMessage().strip()
+        )
+        line = f"{time} {record.levelname} {record.name}: {event}{members}"
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + failure_text(record.exc_info[1])
         return line

@@ -34,6 +34,18 @@ class Metrics:
         self.waiting_messages = self._gauge(
             "waiting_messages", "Messages in all inboxes of the database, at the time of the scrape"
         )
+        self.relay_waiting = self._gauge(
+            "relay_waiting",
+            "Messages that wait for other domains, once for each recipient, at the time of the scrape",
+        )
+        self.relay_settled = self._counter(
+            "relay_settled",
+            "Messages that other domains have answered for, once for each recipient",
+            "status",
+        )
+        self.relay_postponed = self._counter(
+            "relay_postponed", "Requests that another domain did not answer, or not now"
+        )
         self.key_sets = self._counter("key_sets_handed_out", "Key sets handed out, by kind", "kind")
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:

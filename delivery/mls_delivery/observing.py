@@ -14,14 +14,13 @@ from .logs import log_event
 from .metrics import Metrics
 
 _NAMES = {path: name for name, path in ENDPOINTS.items()} | {WELL_KNOWN_PATH: "description"}
-_PREFIXES = {f"{path}/": name for path, name in ENDPOINTS.items()}
 
 
 def endpoint_name(path: str) -> str:
     """The end point that a path belongs to; "other" if it is none of ours, so that nobody can invent labels."""
     if path in _NAMES:
         return _NAMES[path]
-    return next((name for prefix, name in _PREFIXES.items() if path.startswith(prefix)), "other")
+    return next((name for known, name in _NAMES.items() if path.startswith(f"{known}/")), "other")
 
 
 class Observed:

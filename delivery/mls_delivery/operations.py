@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from .context import DeliveryService, service_of
 from .logs import log_failure
-from .store import accounts, messages
+from .store import accounts, messages, relay
 
 _STORE_SECONDS = 3
 
@@ -57,6 +57,7 @@ async def metrics(request: Request) -> Response:
     """`GET /metrics`, in Prometheus' text format."""
     service = service_of(request)
     service.metrics.waiting_messages.set(await service.store.read(messages.waiting))
+    service.metrics.relay_waiting.set(await service.store.read(relay.waiting))
     return Response(
         generate_latest(service.metrics.registry),
         media_type=CONTENT_TYPE_LATEST,

@@ -7,7 +7,7 @@ they agreed on, and the GroupInfo by which a member that lost the thread comes b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,9 +32,7 @@ from mls_federation.federation.seed import Credential
 from mls_federation.mls import GroupInfo, PublicGroup, PublicMessage, decode_message, follow, observe
 from mls_federation.mls.commit import Commit
 from mls_federation.mls.extensions import ExtensionType, ExternalPub, find_extension
-from mls_federation.mls.framing import SenderType
-from mls_federation.mls.group import MAX_PROPOSALS
-from mls_federation.mls.proposals import Proposal
+from mls_federation.mls.proposals import PreSharedKey, Proposal
 from mls_federation.mls.public_group import Followed
 from mls_federation.mls.tree_math import LeafIndex
 from mls_federation.mls.welcome import verify_group_info
@@ -93,14 +91,16 @@ class NextEpoch:
 
     Attributes:
         receipt: of the commit.
-        moved_to: the domain whose service orders from now on, empty if the members do; None if this one does.
+        moved_to: the domain whose service orders from now on; None if this one does.
         ended: whether the group is to begin anew as another, and no commit may follow.
+        grew: whether it has more members.
     """
 
     group: OrderedGroup
     receipt: OrderingReceipt
     moved_to: str | None
     ended: bool
+    grew: bool
 
 
 def ordered_group(public: PublicGroup) -> OrderedGroup:
@@ -199,13 +199,17 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
         Refused: code `invalid-commit`, with the reason.
     """
     with _refusing("invalid-commit"):
-        public = _with_proposals(group.public, request.proposals, now)
-        followed = observe(public, request.commit, now=now)
+        _check_self_contained(request.commit)
+        followed = observe(group.public, request.commit, now=now)
         after = followed.group
         members = members_after(orderer.provider, after.context.cipher_suite, group.members, followed)
         reached = OrderedGroup(after, members)
-        if followed.added or after.context.extensions != group.public.context.extensions:
+        # Who comes back by itself could not mend an agreement that is not right any more, and need not.
+        added = followed.added and not followed.from_outside
+        if added or after.context.extensions != group.public.context.extensions:
             _check_agreement(reached)
+        if reached.agreement.ordering != OrderingRule.service:
+            raise ValidationError("the rule by which commits are ordered stays", code="ordering-changed")
         moved_to = _moved_to(orderer, reached.agreement)
         _check_group_info(followed, request.group_info)
     receipt = OrderingReceiptTBS(
@@ -221,22 +225,24 @@ def check_next_epoch(orderer: Orderer, group: OrderedGroup, request: CommitReque
         sign_receipt(orderer.provider, orderer.signing_key, receipt),
         moved_to,
         followed.reinit is not None,
+        len(members) > len(group.members),
     )
 
 
-def _with_proposals(group: PublicGroup, proposals: Sequence[bytes], now: int) -> PublicGroup:
-    """The group with the proposals that a commit may refer to."""
-    if len(proposals) > MAX_PROPOSALS:
-        raise ValidationError("more proposals than an epoch can have", code="too-many-proposals")
-    for encoded in proposals:
-        message = decode_message(encoded)
-        if not isinstance(message, PublicMessage) or not isinstance(message.content.content, Proposal):
-            raise UnsupportedError("what came with the commit is no public proposal", code="not-a-proposal")
-        # Members refuse them too: whoever sees messages pass could make one, and the next commit would carry it out.
-        if message.content.sender.sender_type != SenderType.member:
-            raise ValidationError("a proposal from outside the group", code="sender-not-allowed")
-        group = observe(group, encoded, now=now).group
-    return group
+def _check_self_contained(encoded: bytes) -> None:
+    """Whether everybody can follow a commit who has it and the epoch's keys.
+
+    A proposal that it refers to may have come to nobody but us, and a PSK that it uses may be known to nobody but its committer.
+    """
+    commit = read_commit(encoded).content.content
+    assert isinstance(commit, Commit)  # or it would have been refused
+    for item in commit.proposals:
+        if not isinstance(item.proposal_or_ref, Proposal):
+            raise ValidationError(
+                "a commit that refers to a proposal, which members may lack", code="proposal-by-reference"
+            )
+        if isinstance(item.proposal_or_ref.proposal, PreSharedKey):
+            raise ValidationError("a commit with a PSK, which members may lack", code="psk-not-allowed")
 
 
 def _check_group_info(followed: Followed, encoded: bytes) -> None:
@@ -308,8 +314,8 @@ def _check_agreement(group: OrderedGroup) -> None:
 
 def _moved_to(orderer: Orderer, agreement: GroupAgreement) -> str | None:
     """Who orders by an agreement, if it is not this service."""
-    if agreement.ordering == OrderingRule.members:
-        return ""
+    if agreement.ordering != OrderingRule.service:
+        raise ValidationError("the members order the group's commits themselves", code="wrong-service")
     domain = agreement.domain.decode("ascii")
     if domain != orderer.domain:
         return domain

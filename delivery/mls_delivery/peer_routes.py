@@ -52,13 +52,19 @@ async def take_outgoing(request: Request) -> Response:
     client = await client_of(request, service)
     service.rates.messages_by_source.spend(("client", client.key), service.clock())
     asked = await read_struct(request, SubmitRequest, service.limits, MEDIA_TYPE)
-    rules.check_submission(asked, service.limits)
-    recipients, unknown = [], set()
+    named = rules.check_submission(asked, service.limits)
+    recipients: list[tuple[bytes, str]] = []
+    settled: dict[bytes, RecipientStatus] = {}
     for recipient in asked.recipients:
         try:
-            recipients.append((recipient, split_identity(recipient)[1]))
+            domain = split_identity(recipient)[1]
         except ValidationError:
-            unknown.add(recipient)
+            settled[recipient] = RecipientStatus.unknown
+            continue
+        if domain == service.domain and _flooded(service, [recipient]):
+            settled[recipient] = RecipientStatus.inbox_full
+        else:
+            recipients.append((recipient, domain))
     statuses = await service.store.write(
         relay.take_on,
         client.key,
@@ -69,18 +75,11 @@ async def take_outgoing(request: Request) -> Response:
         {domain for _, domain in recipients if not service.peers.allows(domain)} - {service.domain},
         service.clock(),
         _bounds(service),
+        named,
     )
     service.metrics.messages_accepted.inc(statuses.count(RecipientStatus.accepted))
-    outcome = iter(statuses)
-    return reply(
-        _response(
-            asked.recipients,
-            [
-                RecipientStatus.unknown if recipient in unknown else next(outcome)
-                for recipient in asked.recipients
-            ],
-        )
-    )
+    settled |= dict(zip((recipient for recipient, _ in recipients), statuses, strict=True))
+    return reply(_response(asked.recipients, [settled[recipient] for recipient in asked.recipients]))
 
 
 async def proxy(request: Request) -> Response:
@@ -111,12 +110,18 @@ async def take_relayed(request: Request) -> Response:
     domain = peer_of(request)
     with service.relaying.one_more(domain):
         asked = await read_struct(request, RelayRequest, service.limits, MEDIA_TYPE)
-        for message in asked.messages:
-            rules.check_submission(message, service.limits)
+        relayed = [
+            relay.Arrived(
+                message,
+                rules.check_submission(message, service.limits),
+                _flooded(service, message.recipients),
+            )
+            for message in asked.messages
+        ]
         results = await service.store.write(
             relay.receive,
             domain,
-            asked.messages,
+            relayed,
             asked.notices,
             service.clock(),
             rules.room(service.limits),
@@ -137,6 +142,14 @@ def _response(recipients: Sequence[bytes], statuses: Sequence[RecipientStatus]) 
             RecipientResult(identity=recipient, status=status)
             for recipient, status in zip(recipients, statuses, strict=True)
         )
+    )
+
+
+def _flooded(service: DeliveryService, recipients: Sequence[bytes]) -> frozenset[bytes]:
+    """Those who have had more messages in the last minute than they may. Their inboxes are as good as full."""
+    now = service.clock()
+    return frozenset(
+        recipient for recipient in recipients if service.rates.messages_by_identity.take(recipient, now)
     )
 
 

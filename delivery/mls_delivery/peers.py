@@ -254,7 +254,8 @@ class Peers:
                 client.stream(method, url, headers=dict(headers), content=body) as response,
             ):
                 received = bytearray()
-                async for piece in response.aiter_bytes():
+                # As it was sent: what grows when it is unpacked might grow beyond all bounds.
+                async for piece in response.aiter_raw():
                     received += piece
                     if len(received) > limit:
                         raise _unreachable(domain, f"it answers with more than {limit} octets")
@@ -276,6 +277,7 @@ class Peers:
                 httpx.AsyncClient(
                     verify=verify,
                     timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
+                    headers={"Accept-Encoding": "identity"},
                     follow_redirects=False,
                     trust_env=False,
                     limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEPALIVE_SECONDS),

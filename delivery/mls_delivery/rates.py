@@ -74,8 +74,10 @@ class Buckets:
 class Rates:
     """All rate limits of a service."""
 
+    requests_by_source: Buckets
     bundles_by_source: Buckets
     messages_by_source: Buckets
+    devices_by_source: Buckets
     sessions_by_source: Buckets
     key_sets_by_identity: Buckets
     messages_by_identity: Buckets
@@ -85,8 +87,10 @@ class Rates:
 def rates(limits: Limits) -> Rates:
     """The rate limits that a service's limits come to."""
     return Rates(
+        requests_by_source=Buckets(limits.requests_per_minute),
         bundles_by_source=Buckets(limits.bundles_per_minute),
         messages_by_source=Buckets(limits.messages_per_minute),
+        devices_by_source=Buckets(limits.devices_per_minute),
         sessions_by_source=Buckets(limits.sessions_per_minute),
         key_sets_by_identity=Buckets(limits.key_sets_per_minute),
         messages_by_identity=Buckets(limits.inbox_messages_per_minute),

@@ -202,7 +202,8 @@ class Relay:
             and answer.status != _TOO_LARGE
         ):
             after = answer.headers.get("retry-after", "")
-            raise _NotReached(f"{error.code}: {error.message}", float(after) if after.isdecimal() else 0.0)
+            # Its code alone: what else it says is its own choice, and goes into no log of ours.
+            raise _NotReached(error.code, float(after) if after.isdecimal() else 0.0)
         if error.code != "peer-not-allowed" and not lane.alone:
             lane.alone = True  # One of them is at fault, and the others need not suffer for it.
             return
@@ -225,12 +226,15 @@ class Relay:
     async def _settle(
         self, domain: str, batch: Batch, statuses: Sequence[tuple[int, RecipientStatus]]
     ) -> None:
+        for _, status in statuses:
+            self._service.metrics.relay_settled.labels(status.name).inc()
         notices = [key for key, _ in batch.notices]
         await self._service.store.write(relay.settle, domain, statuses, notices, self._service.clock())
 
     async def _postpone(self, domain: str, fault: _NotReached | Refused) -> None:
         """Leave a domain alone for a while, the longer the more often it was not reached."""
         store = self._service.store
+        self._service.metrics.relay_postponed.inc()
         failures = await store.read(peers.failures, domain)
         if failures == 0:
             _log.warning("%s is not reached: %s", domain, fault)

@@ -30,14 +30,12 @@ from mls_federation.federation.binding import (
 from mls_federation.federation.seed import MEDIA_TYPE_REQUEST, MEDIA_TYPE_RESPONSE, GetUserInitKeyRequest
 
 from . import service as rules
+from .admission import limit
 from .bodies import check_media_type, media_type, read_body, read_struct, reply
-from .context import ENDPOINTS, DeliveryService, service_of, token_hash
+from .context import ENDPOINTS, service_of, token_hash
 from .device_routes import identity_history
-from .rates import Buckets
 from .refusals import Refused, malformed
 from .sessions import client_of
-from .signed_requests import signer_of
-from .sources import source_of
 from .store import accounts, challenges, devices, key_sets, messages
 from .store.accounts import SessionOutcome
 
@@ -178,13 +176,3 @@ async def submit_message(request: Request) -> Response:
             )
         )
     )
-
-
-def limit(request: Request, service: DeliveryService, buckets: Buckets) -> None:
-    """Count a request.
-
-    Raises:
-        Refused: code `rate-limited`: its source, or the service that signed it, has made too many.
-    """
-    source = signer_of(request) or source_of(request, service.trusted_proxies)
-    buckets.spend(source, service.clock())

@@ -83,12 +83,16 @@ class Limits:
     """Inboxes and requests at the same time; 0, here and below, for no limit."""
     connections_source: int = 500
     """Inboxes and requests at the same time from one source."""
+    requests_per_minute: int = 6000
+    """Requests of any kind from one source, and inboxes opened."""
     bundles_per_minute: int = 120
     """Requests for keys from one source."""
     messages_per_minute: int = 6000
     """Requests to deliver a message from one source."""
+    devices_per_minute: int = 600
+    """Device events, and requests for histories, from one source."""
     sessions_per_minute: int = 240
-    """Requests for challenges and sessions from one source."""
+    """Requests for challenges and sessions from one source, and events of devices."""
     key_sets_per_minute: int = 20
     """Requests that are answered with keys for one use, of one identity."""
     inbox_messages_per_minute: int = 6000
@@ -97,9 +101,11 @@ class Limits:
     """Requests about the order of commits from one source."""
     groups: int = 1000
     """Groups that are ordered here and that one identity, or the service of one domain, has brought."""
+    group_octets: int = 8 << 20
+    """Octets of one group: its ratchet tree, for the most part."""
     group_commits: int = 1000
     """Commits of one group that are kept for members that were away."""
-    group_commit_octets: int = 16 << 20
+    group_commit_octets: int = 8 << 20
     """Octets of those."""
     group_commit_seconds: int = 30 * 24 * 3600
     """Seconds for which they are kept."""

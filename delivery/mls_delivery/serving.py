@@ -20,7 +20,7 @@ from .context import DeliveryService
 from .operations import operations
 
 # Below what service managers wait before they kill: 10 seconds and more.
-_ENDING_SECONDS = 8
+_ENDING_SECONDS = 6
 # A hello or an acknowledgement is much smaller.
 _MAX_CLIENT_FRAME = 4096
 

@@ -24,19 +24,14 @@ from mls_federation.mls import (
     Group,
     MLSMessage,
     PublicGroup,
-    Welcome,
     WireFormat,
     add,
     commit,
     create_group,
-    decode_message,
     encode_public_group,
     follow,
     group_info,
-    join,
     mls_message,
-    propose_update,
-    receive,
     remove,
 )
 from mls_federation.mls.tree_math import LeafIndex
@@ -57,7 +52,7 @@ class _Service:
     """A service, a group that it orders, and what it was asked next.
 
     Attributes:
-        request: a commit that adds, removes, and refers to an Update.
+        request: a commit that adds and removes.
         info: the group's GroupInfo, as it is registered.
         before: the group's state, encoded.
     """
@@ -74,7 +69,7 @@ class _Service:
 def run(data: bytes) -> None:
     """The first octet chooses what is changed."""
     source, service = Octets(data), _service()
-    kind = source.number(4)
+    kind = source.number(3)
     orderer, group = service.safe, service.group
     if not source.flag(4):
         orderer = service.unsafe
@@ -85,15 +80,10 @@ def run(data: bytes) -> None:
         case 0:
             changed = _changed(source, request.commit, service.pool)
             refused(lambda: read_commit(changed))
-            request = CommitRequest(
-                commit=changed, proposals=request.proposals, group_info=request.group_info
-            )
+            request = CommitRequest(commit=changed, group_info=request.group_info)
         case 1:
-            proposals = tuple(_changed(source, item, service.pool) for item in request.proposals)
-            request = CommitRequest(commit=request.commit, proposals=proposals, group_info=request.group_info)
-        case 2:
             info = _changed(source, request.group_info, service.pool)
-            request = CommitRequest(commit=request.commit, proposals=request.proposals, group_info=info)
+            request = CommitRequest(commit=request.commit, group_info=info)
         case _:
             info = _changed(source, service.info, service.pool)
             refused(lambda: check_registration(orderer, info))
@@ -134,20 +124,11 @@ def _service() -> _Service:
     alone = create_group(suite, b"the group", own, with_agreement((), agreement))
     ben, cat, dan, eve = others
     first = commit(alone, [add(who.key_package) for who in (ben, cat, dan)], now=NOW, wire_format=_PUBLIC)
-    if first.welcome is None:
-        raise Finding("nobody was welcomed")
-    welcome = decode_message(first.welcome)
-    if not isinstance(welcome, Welcome):
-        raise Finding("a Welcome that is none")
-    update = propose_update(join(suite, welcome, ben, now=NOW), wire_format=_PUBLIC).message
-    ann = receive(first.group, update, now=NOW).group  # type: ignore[union-attr]
-    pending = commit(ann, [add(eve.key_package), remove(LeafIndex(2))], now=NOW, wire_format=_PUBLIC)
-    request = CommitRequest(
-        commit=pending.message, proposals=(update,), group_info=_info(pending.group, with_tree=False)
-    )
+    pending = commit(first.group, [add(eve.key_package), remove(LeafIndex(2))], now=NOW, wire_format=_PUBLIC)
+    request = CommitRequest(commit=pending.message, group_info=_info(pending.group, with_tree=False))
     public: PublicGroup = follow(suite, group_info(first.group), now=NOW)
     info = _info(first.group, with_tree=True)
-    structs = [MLSMessage.decode(octets) for octets in (request.commit, update, request.group_info, info)]
+    structs = [MLSMessage.decode(octets) for octets in (request.commit, request.group_info, info)]
     return _Service(
         safe=Orderer(safe, _DOMAIN, key.public_key, key.private_key),
         unsafe=Orderer(UnsafeAcceptAnySignature(), _DOMAIN, key.public_key, key.private_key),
@@ -160,9 +141,9 @@ def _service() -> _Service:
 
 
 def _seeds() -> Iterable[bytes]:
-    for kind in range(4):
+    for kind in range(3):
         for first in range(8):
             yield bytes([kind, first % 4]) + bytes((kind * 31 + first * 11 + i * 53) % 256 for i in range(40))
 
 
-TARGET = Target("ordering", "commits, proposals and GroupInfos for a service that orders", run, _seeds)
+TARGET = Target("ordering", "commits and GroupInfos for a service that orders", run, _seeds)

@@ -98,13 +98,25 @@ class ServiceError(RemoteError):
 
     Attributes:
         status: the HTTP status.
+        retry_after: seconds for which the service wants to be left alone.
+        offered_suites: with code `no-common-suite`, those for which there are keys, as the service says.
     """
 
     default_code = "service-error"
 
-    def __init__(self, message: str, *, code: str, status: int) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int,
+        retry_after: int = 0,
+        offered_suites: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(message, code=code)
         self.status = status
+        self.retry_after = retry_after
+        self.offered_suites = offered_suites
 
 
 class TransportError(MLSError):

@@ -61,7 +61,7 @@ async def test_calls_that_cannot_be_served(new_context: NewContext, federation: 
         ("client.createGroup({ cipherSuite: arg })", 65536, "bad-argument", "65535"),
         ("client.createGroup({ groupId: group.id })", None, "group-exists", "id"),
         ("client.createGroup({ groupId: () => arg })", None, "bad-argument", "cannot be sent"),
-        ("mls.createClient({ identity: arg })", own, "identity-claimed", "another name"),
+        ("mls.createClient({ identity: arg })", own, "not-admitted", "another name"),
         ("mls.setDeliveryService('b.example', arg)", closed, "unreachable", closed),
         ("mls.setDeliveryService('a.example', arg)", b_url, "wrong-domain", "b.example"),
         ("mls.setDeliveryService('a.example', arg)", "ftp://a.example", "bad-url", "https://"),

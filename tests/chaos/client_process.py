@@ -1,6 +1,6 @@
-"""One client as a process: `python -m tests.chaos.client_process IDENTITY FILE {"DOMAIN": "URL", …}`.
+"""One client as a process: `python -m tests.chaos.client_process IDENTITY FILE FANOUT {"DOMAIN": "URL", …}`.
 
-Its state is in FILE. It obeys lines of JSON on its standard input, one after the other, and writes lines of JSON: an answer to
+Its state is in FILE; FANOUT is `client` or `server`. It obeys lines of JSON on its standard input, one after the other, and writes lines of JSON: an answer to
 each, and what happens. A line is written before the client goes on, so that what was told is in the pipe when the process is
 killed.
 
@@ -24,9 +24,11 @@ from mls_federation.client import (
     BackgroundFailure,
     Client,
     ClientState,
+    DeliveryFailed,
     EpochChanged,
     Event,
     GroupJoined,
+    MessageNotDelivered,
     MessageReceived,
     MessageRefused,
     Ports,
@@ -71,6 +73,10 @@ def tell(event: Event) -> None:
             write(event="removed", group=group_id.hex())
         case MessageRefused(error=error, held=held):
             write(event="refused", code=error.code, held=held, words=error.message[:500])
+        case DeliveryFailed(identity=identity, reason=reason):
+            write(event="lost", identity=identity, reason=reason)
+        case MessageNotDelivered(data=data):
+            write(event="lost", identity="some members", reason=data.decode())
         case BackgroundFailure(error=error):
             write(event="failure", code=error.code, words=error.message[:500])
 
@@ -94,7 +100,7 @@ async def obey(client: Client, command: Mapping[str, Any]) -> object:
     group_id = bytes.fromhex(command.get("group", ""))
     match command["do"]:
         case "create":
-            return {"group": (await client.create_group()).group_id.hex()}
+            return {"group": (await client.create_group(ordering=command["ordering"])).group_id.hex()}
         case "add":
             await client.add(group_id, command["identity"])
             return status(client, group_id)
@@ -127,14 +133,6 @@ def status(client: Client, group_id: bytes) -> object:
     }
 
 
-async def flush_now_and_then(client: Client) -> None:
-    """Hand over what a service did not take the first time."""
-    while True:
-        await asyncio.sleep(_PAUSE)
-        if client.waiting:
-            await client.flush()
-
-
 async def commands() -> asyncio.StreamReader:
     """Standard input."""
     reader = asyncio.StreamReader()
@@ -143,7 +141,7 @@ async def commands() -> asyncio.StreamReader:
     return reader
 
 
-async def main(identity: str, file: Path, urls: Mapping[str, str]) -> None:
+async def main(identity: str, file: Path, fanout: str, urls: Mapping[str, str]) -> None:
     """Be a client until the input ends."""
     provider = PycaProvider()
     with SqliteStorage(file) as storage:
@@ -163,14 +161,15 @@ async def main(identity: str, file: Path, urls: Mapping[str, str]) -> None:
                 gather=gather,
             )
             client = Client(state, ports, tell)
+            await client.set_fanout(fanout)
             own = client.account.domain
             await persistently(lambda: client.set_delivery_service(own, urls[own]))
             if not any(key_set.unconfirmed is None for key_set in state.key_sets):
                 await persistently(client.register)
             for domain, url in urls.items():
-                if domain != own:
+                if domain != own and fanout == "client":
                     tasks.create_task(find(client, domain, url))
-            running = [tasks.create_task(client.run()), tasks.create_task(flush_now_and_then(client))]
+            running = tasks.create_task(client.run())
             write(event="up")
             reader = await commands()
             while line := await reader.readline():
@@ -180,8 +179,7 @@ async def main(identity: str, file: Path, urls: Mapping[str, str]) -> None:
                 except MLSError as error:
                     write(id=command["id"], error=error.code, words=error.message[:500])
             await client.close()
-            for task in running:
-                task.cancel()
+            running.cancel()
 
 
 async def find(client: Client, domain: str, url: str) -> None:
@@ -191,4 +189,4 @@ async def find(client: Client, domain: str, url: str) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])))
+        asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])))

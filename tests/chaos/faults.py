@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 HOST = "127.0.0.1"
 _LONGEST_HEAD = 64 * 1024
@@ -63,10 +64,25 @@ class FaultProxy:
         self._upstream = list(upstream)
         self._faults = faults
         self._next_request = asyncio.Event()
-        self._later: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from a client."""
+        self._begin(self._handle(reader, writer))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End all connections."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             if b"\r\nupgrade: websocket" in head.lower():
@@ -94,9 +110,7 @@ class FaultProxy:
                     await self._next_request.wait()
         answer = await self._ask(request)
         if faults.happens("doubled"):
-            again = asyncio.create_task(self._again(request))
-            self._later.add(again)
-            again.add_done_callback(self._later.discard)
+            self._begin(self._again(request))
         if faults.happens("unanswered"):
             raise _Lost
         return answer
@@ -137,12 +151,14 @@ class FaultProxy:
             ]
             faults = self._faults
             lasts = faults.random.expovariate(1 / faults.inbox_seconds) if faults.happening else None
-            done, left = await asyncio.wait(ways, timeout=lasts, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                faults.counts["inbox cut"] += 1
-            for way in left:
-                way.cancel()
-            await asyncio.wait(ways)
+            try:
+                done, _ = await asyncio.wait(ways, timeout=lasts, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    faults.counts["inbox cut"] += 1
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.wait(ways)
         finally:
             up_writer.close()
 
@@ -181,9 +197,10 @@ async def fault_proxy(upstream: Sequence[int], faults: Faults) -> AsyncIterator[
         upstream: ports of its processes.
     """
     proxy = FaultProxy(upstream, faults)
-    server = await asyncio.start_server(proxy.handle, HOST, 0, limit=_LONGEST_HEAD)
+    server = await asyncio.start_server(proxy.accept, HOST, 0, limit=_LONGEST_HEAD)
     proxy.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:
         server.close()
+        await proxy.close()

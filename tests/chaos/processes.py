@@ -145,10 +145,10 @@ class ClientProcess(Process):
         folder: Path,
         urls: Mapping[str, str],
         told: Callable[[str, Line], None],
-        *options: str,
+        fanout: str = "client",
     ) -> None:
         command = [sys.executable, "-m", "tests.chaos.client_process"]
-        command += [identity, str(folder / f"{identity}.state"), json.dumps(dict(urls)), *options]
+        command += [identity, str(folder / f"{identity}.state"), fanout, json.dumps(dict(urls))]
         super().__init__(identity, command, folder / f"{identity}.log")
         self._told = told
         self._numbers = itertools.count(1)

@@ -85,6 +85,8 @@ class Record:
                 self._arrived(client, line)
             case "refused" if not line["held"]:
                 self.refusals[line["code"]] += 1
+            case "lost":
+                self.faults.append(f"{client} was told that a message is lost: {line}")
             case "failure":
                 self.failures[line["code"]] += 1
 

@@ -12,9 +12,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from mls_delivery.service import Limits
 from tests.support.postgres import server_running
 
 from .faults import HOST, Faults, fault_proxy
@@ -26,13 +27,11 @@ DOMAINS = ("a.example", "b.example", "c.example")
 # A run that makes no progress for so long has failed.
 _PATIENCE = 180.0
 _POLL_SECONDS = 0.3
+_SHOWN_SECONDS = 10.0
 # All clients of a run come from one address, and do in minutes what people do in months.
-_CONFIG = """\
-[limits]
-bundles_per_minute = 0
-messages_per_minute = 0
-sessions_per_minute = 0
-"""
+_CONFIG = "\n".join(
+    ["[limits]", *(f"{limit.name} = 0" for limit in fields(Limits) if limit.name.endswith("_per_minute"))]
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Outcome:
         rows = [
             f"seed {self.options.seed}, {self.options.database}: {'FAILED' if self.wrong else 'passed'}",
             f"  {self.sent} messages sent, {self.arrived} arrived, {self.in_doubt} in doubt when their sender was killed",
-            f"  {self.commits} commits in {len(self.groups)} groups: {', '.join(self.groups)}",
+            f"  {self.commits} commits in {len(self.groups)} groups: {'; '.join(self.groups)}",
             f"  {sum(self.kills.values())} kills: {_listed(self.kills)}",
             f"  {self.faults.total()} faults of the network: {_listed(self.faults)}",
             f"  messages refused by clients: {_listed(self.refusals)}; failures told: {_listed(self.failures)}",
@@ -120,10 +119,14 @@ async def run(options: Options, folder: Path) -> Outcome:
             proxy = await closing.enter_async_context(fault_proxy(ports[domain], faults))
             urls[domain] = proxy.url
         services = [
-            _service(domain, port, databases[domain], folder) for domain in DOMAINS for port in ports[domain]
+            _service(domain, port, databases[domain], urls, folder)
+            for domain in DOMAINS
+            for port in ports[domain]
         ]
         people = [f"{name}@{domain}" for domain in DOMAINS for name in (domain[0] + "1", domain[0] + "2")]
-        clients = {identity: ClientProcess(identity, folder, urls, told) for identity in people}
+        clients = {
+            identity: ClientProcess(identity, folder, urls, told, _fanout_of(identity)) for identity in people
+        }
         processes: list[Process] = [*services, *clients.values()]
         closing.push_async_callback(_stop_all, processes)
         await asyncio.gather(*(service.start() for service in services))
@@ -172,10 +175,16 @@ def _free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def _service(domain: str, port: int, database: str, folder: Path) -> ServiceProcess:
+def _fanout_of(identity: str) -> str:
+    """The second of each domain speaks to its own service alone."""
+    return "server" if "2" in identity else "client"
+
+
+def _service(domain: str, port: int, database: str, urls: Mapping[str, str], folder: Path) -> ServiceProcess:
     name = f"{domain} at {port}"
     config = folder / f"{name}.toml"
-    config.write_text(_CONFIG)
+    peers = [f'"{other}" = "{url}"' for other, url in urls.items() if other != domain]
+    config.write_text("\n".join([_CONFIG, "[federation.peers]", *peers]))
     command: list[str | Path] = [sys.executable, "-m", "mls_delivery", "--config", config]
     command += ["--domain", domain, "--port", str(port), "--database", database]
     return ServiceProcess(name, port, command, folder / f"{name}.log")
@@ -188,17 +197,20 @@ async def _stop_all(processes: Sequence[Process]) -> None:
 async def _groups(options: Options, clients: Mapping[str, ClientProcess]) -> list[Group]:
     """The groups, of which each has so far its creator alone."""
     people = list(clients)
-    chosen = [("first of each", people[0::2]), ("second of each", people[1::2]), ("all", people)]
+    fanouts = [("client fanout", people[0::2]), ("server fanout", people[1::2]), ("mixed", people)]
+    chosen = [
+        (f"{fanout}, ordered by {title}", members, ordering)
+        for fanout, members in fanouts
+        for title, ordering in (("a service", "service"), ("the members", "members"))
+    ]
     groups = []
-    for number, (title, members) in enumerate(chosen):
-        creator = members[0]
-        group_id = (await clients[creator].ask("create"))["group"]
+    for number, (title, members, ordering) in enumerate(chosen):
+        group_id = (await clients[members[0]].ask("create", ordering=ordering))["group"]
         groups.append(
             Group(
                 group_id=group_id,
                 title=title,
                 members=members,
-                committers=[creator],
                 messages=(options.messages + number) // len(chosen),
                 commits=(options.commits + number) // len(chosen),
             )
@@ -212,7 +224,7 @@ async def _gather(workload: Workload, clients: Mapping[str, ClientProcess]) -> N
     creator, *others = group.members
     for other in others:
         await clients[creator].ask("add", group=group.group_id, identity=other)
-    await workload.settle(creator)
+    await workload.settle()
     group.first_epoch = group.epochs[creator]
 
 
@@ -227,12 +239,14 @@ async def _until_done(
     killing = asyncio.create_task(_kill(options, processes, chance))
     living = asyncio.create_task(_live(workloads))
     try:
+        before, since = _progress(workloads, record), time.monotonic()
         while not living.done():
-            before = _progress(workloads, record)
-            await asyncio.wait([living, killing], timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([living, killing], timeout=_SHOWN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if killing.done():
                 killing.result()
-            if not living.done() and _progress(workloads, record) == before:
+            if _progress(workloads, record) != before:
+                before, since = _progress(workloads, record), time.monotonic()
+            elif not living.done() and time.monotonic() > since + _PATIENCE:
                 return [f"nothing has happened for {_PATIENCE:.0f} s", *_standing(workloads, record)]
             _show(workloads, record)
         living.result()
@@ -262,7 +276,8 @@ def _progress(workloads: Sequence[Workload], record: Record) -> tuple[int, int, 
 
 def _show(workloads: Sequence[Workload], record: Record) -> None:
     said, arrived, committed = _progress(workloads, record)
-    print(f"  … {said} messages, {arrived} arrivals, {committed} commits", file=sys.stderr, flush=True)
+    clock = time.strftime("%H:%M:%S")
+    print(f"  {clock} {said} messages, {arrived} arrivals, {committed} commits", file=sys.stderr, flush=True)
 
 
 def _standing(workloads: Sequence[Workload], record: Record) -> list[str]:

@@ -16,6 +16,8 @@ _UNDER_WAY = 40
 # A member who is so many epochs behind can still be read, and can still read the others.
 _EPOCHS_APART = 2
 _POLL_SECONDS = 0.2
+# So many members want to commit at the same time.
+_COMMITTERS = 2
 # One in so many commits is a removal, and the next adds who was removed.
 _REMOVALS = 5
 
@@ -26,7 +28,6 @@ class Group:
 
     Attributes:
         members: who is in it, but for the time between removal and addition.
-        committers: who may commit.
         messages: how many are to be sent.
         commits: how many are to be made.
     """
@@ -34,7 +35,6 @@ class Group:
     group_id: str
     title: str
     members: Sequence[str]
-    committers: Sequence[str]
     messages: int
     commits: int
     sent: int = 0
@@ -77,7 +77,8 @@ class Workload:
         async with asyncio.TaskGroup() as tasks:
             for member in self.group.members:
                 tasks.create_task(self._talk(member))
-            tasks.create_task(self._commit_all())
+            for number in range(_COMMITTERS):
+                tasks.create_task(self._commit_all(removes=number == 0))
 
     # -- talking
 
@@ -85,10 +86,10 @@ class Workload:
         group = self.group
         while group.sent < group.messages:
             async with self._turn():
-                if member in group.absent or self._ahead_of_commits() or group.sent >= group.messages:
-                    turn = False
-                else:
-                    turn = True
+                turn = not (
+                    member in group.absent or self._ahead_of_commits() or group.sent >= group.messages
+                )
+                if turn:
                     await self._say_something(member)
             if not turn:
                 await self._record.until_news(_POLL_SECONDS)
@@ -111,9 +112,11 @@ class Workload:
         except Killed:
             group.sent -= 1
         except Refused as refusal:
+            # As when the service is away that is to say whether a commit of this member came first. It is not sent, then.
             group.sent -= 1
             message.fate = "refused"
-            self._record.faults.append(f"{text} could not be sent: {refusal}")
+            self._record.failures[refusal.code] += 1
+            await asyncio.sleep(_POLL_SECONDS)
         else:
             self._record.sent(message, answer)
 
@@ -143,56 +146,63 @@ class Workload:
 
     # -- commits
 
-    async def _commit_all(self) -> None:
+    async def _commit_all(self, removes: bool) -> None:
+        """Make commits until there have been enough; others do the same at the same time.
+
+        Args:
+            removes: whether to remove members, too, and add them again.
+        """
         group = self.group
         while group.committed < group.commits:
             due = group.commits * (group.sent + 1) // max(1, group.messages)
             if (group.committed >= due and group.sent < group.messages) or not self._all_are_near():
                 await self._record.until_news(_POLL_SECONDS)
-            elif self._chance.randrange(_REMOVALS) or len(group.members) < 3:
-                await self._commit(self._chance.choice(group.committers), "update")
-            else:
+            elif removes and not self._chance.randrange(_REMOVALS):
                 await self._remove_and_add()
+            else:
+                async with self._turn():
+                    await self._commit(self._chance.choice(self.group.present), "update")
 
     def _all_are_near(self) -> bool:
         group = self.group
         return max(group.epochs.values()) - min(group.epochs[who] for who in group.present) < _EPOCHS_APART
 
-    async def _commit(self, member: str, do: str, **arguments: object) -> bool:
-        """One commit; returns whether it is known to be made."""
+    async def _commit(self, member: str, do: str, **arguments: object) -> None:
+        """One commit, which may fail, or may be made without anybody knowing."""
         group_id = self.group.group_id
         try:
             status = await self._clients[member].ask(do, group=group_id, **arguments)
         except Killed:
-            return False
+            return
         except Refused as refusal:
             self._record.failures[refusal.code] += 1
             await self._record.until_news(_POLL_SECONDS)
-            return False
-        self.note_epoch(member, status["epoch"])
-        return True
+        else:
+            self.note_epoch(member, status["epoch"])
 
     async def _remove_and_add(self) -> None:
         group = self.group
-        committer = self._chance.choice(group.committers)
-        leaver = self._chance.choice([member for member in group.members if member != committer])
+        committer, leaver = self._chance.sample(group.members, 2)
         async with self._alone():
+            await self.settle()
             group.absent.add(leaver)
             while leaver in (await self._status(committer))["members"]:
                 await self._commit(committer, "remove", identity=leaver)
-            await self.settle(committer)
+            await self.settle()
             while not await self._is_out(leaver):
                 await self._record.until_news(_POLL_SECONDS)
             while leaver not in (await self._status(committer))["members"]:
                 await self._commit(committer, "add", identity=leaver)
             group.absent.remove(leaver)
-            await self.settle(committer)
+            await self.settle()
 
-    async def settle(self, leading: str) -> None:
-        """Wait until all who are there are where one of them is."""
-        for member in self.group.present:
-            while await self._status_or_none(member) != await self._status(leading):
-                await self._record.until_news(_POLL_SECONDS)
+    async def settle(self) -> None:
+        """Wait until all who are there have the same view."""
+        while True:
+            views = [await self._status_or_none(member) for member in self.group.present]
+            if views[0] is not None and all(view == views[0] for view in views):
+                return
+            await self._record.until_news(_POLL_SECONDS)
 
     async def _is_out(self, member: str) -> bool:
         return await self._status_or_none(member) is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 
 from mls_federation.client.account import Account, new_account, new_key_package
+from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme, crypto
 from mls_federation.federation.binding import WELL_KNOWN_PATH, ServiceDescription
 from mls_federation.federation.group_agreement import (
@@ -41,6 +42,7 @@ from mls_federation.mls import (
     Welcome,
     WireFormat,
     add,
+    change_extensions,
     commit,
     create_group,
     decode_message,
@@ -66,9 +68,9 @@ def encoded_info(group: Group, *, with_tree: bool = False, with_external_pub: bo
     return mls_message(group_info(group, with_tree=with_tree, with_external_pub=with_external_pub)).encode()
 
 
-def request_for(pending: PendingCommit, *proposals: bytes) -> CommitRequest:
+def request_for(pending: PendingCommit) -> CommitRequest:
     """What a committer asks."""
-    return CommitRequest(commit=pending.message, proposals=proposals, group_info=encoded_info(pending.group))
+    return CommitRequest(commit=pending.message, group_info=encoded_info(pending.group))
 
 
 class OrderedParty:
@@ -77,6 +79,7 @@ class OrderedParty:
     Attributes:
         groups: each member's state.
         accounts: everybody, members or not.
+        providers: of those who do not have all cipher suites.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class OrderedParty:
         group_id: bytes = b"the group",
         suite: CipherSuite = SUITE_1,
         accounts: dict[str, Account] | None = None,
+        providers: Mapping[str, CryptoProvider] | None = None,
     ) -> None:
         self.provider = provider
         self.service = service
@@ -95,6 +99,7 @@ class OrderedParty:
         self.crypto = crypto(provider, suite)
         self.key = signing_key_of(service)
         self.accounts = {} if accounts is None else accounts
+        self.providers = providers or {}
         first, *others = names
         own = self.key_package(first)
         extensions = with_agreement((), self.agreement(own))
@@ -126,7 +131,8 @@ class OrderedParty:
 
     def key_package(self, name: str) -> OwnKeyPackage:
         """A fresh one of somebody's."""
-        return new_key_package(self.provider, self.account(name), self.suite, self.clock.now)
+        provider = self.providers.get(name, self.provider)
+        return new_key_package(provider, self.account(name), self.suite, self.clock.now)
 
     def agreement(self, own: OwnKeyPackage) -> GroupAgreement:
         """That of a group which somebody begins, and the service orders."""
@@ -208,9 +214,9 @@ class OrderedParty:
         adds = [add(own.key_package) for own in joining]
         return commit(self.groups[by], [*proposals, *adds], now=self.clock.now, wire_format=PUBLIC)
 
-    def accept(self, by: str, pending: PendingCommit, *proposals: bytes) -> OrderingReceipt:
+    def accept(self, by: str, pending: PendingCommit) -> OrderingReceipt:
         """Let the service order a commit, and all members apply it."""
-        receipt = self.submit(request_for(pending, *proposals))
+        receipt = self.submit(request_for(pending))
         assert isinstance(receipt, OrderingReceipt)
         assert receipt.epoch == pending.group.epoch
         assert receipt.confirmed_transcript_hash == pending.group.context.confirmed_transcript_hash
@@ -234,10 +240,16 @@ class OrderedParty:
         """A commit without proposals."""
         return self.accept(by, self.commit(by))
 
-    def add(self, by: str, *names: str) -> OrderingReceipt:
-        """Add somebody."""
+    def add(
+        self, by: str, *names: str, passed_over: tuple[CipherSuite, ...] | None = None
+    ) -> OrderingReceipt:
+        """Add somebody, and change what the members have passed over."""
         joining = {name: self.key_package(name) for name in names}
-        pending = self.commit(by, joining=list(joining.values()))
+        changes = []
+        if passed_over is not None:
+            agreement = replace(self.agreed(), passed_over=passed_over)
+            changes.append(change_extensions(with_agreement((), agreement)))
+        pending = self.commit(by, *changes, joining=list(joining.values()))
         receipt = self.accept(by, pending)
         assert pending.welcome is not None
         welcome = decode_message(pending.welcome)

@@ -11,7 +11,9 @@ import hashlib
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mls_delivery.signatures import COVERED, sign_request
 from mls_federation.codec import Struct
 from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
@@ -29,6 +31,8 @@ from mls_federation.federation import (
     relay,
     seed,
 )
+from mls_federation.federation.binding import MEDIA_TYPE
+from mls_federation.federation.envelope import Envelope
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -38,7 +42,12 @@ from tests.delivery.presentation import annotated, declaration
 BOB = b"bob@b.example"
 IDENTITY_PRIVATE_KEY = bytes(range(32))
 CLIENT_ID = bytes(range(0xA0, 0xB0))
+SECOND_PRIVATE_KEY = bytes(range(32, 64))
+SECOND_CLIENT_ID = bytes(range(0xC0, 0xD0))
 MESSAGE_ID = bytes(range(0xB0, 0xC0))
+PEER_PRIVATE_KEY = bytes(range(0x20, 0x40))
+NONCE = bytes(range(0xC0, 0xD0))
+MESSAGE = Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
 GROUP_ID = bytes(range(0xC0, 0xD0))
 SERVICE_PRIVATE_KEY = bytes(range(0xC0, 0xE0))
 NOW = 1_780_000_000
@@ -158,6 +167,23 @@ def credential() -> seed.Credential:
     return credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, identity_key().public_key)
 
 
+def device_request() -> devices.DeviceRequest:
+    """The request of Bob's second device, whose identity key has a private key of its own."""
+    provider = PycaProvider()
+    public_key = provider.signature_public_key(SignatureScheme.ed25519, SECOND_PRIVATE_KEY)
+    second = credentials.identity_credential(BOB.decode(), SignatureScheme.ed25519, public_key)
+    key = KeyPair(private_key=SECOND_PRIVATE_KEY, public_key=public_key)
+    return devices.device_request(provider, SECOND_CLIENT_ID, second, key)
+
+
+def admission() -> devices.DeviceEvent:
+    """By which the first device admits it, after its own claim."""
+    provider = PycaProvider()
+    claim = devices.claim_event(provider, CLIENT_ID, credential(), identity_key())
+    chain = devices.devices_of(provider, [claim])
+    return devices.admit_event(provider, chain, device_request(), credential(), identity_key())
+
+
 def key_packages() -> tuple[KeyPackage, ...]:
     """Bob's KeyPackages."""
     provider = ExampleProvider()
@@ -199,6 +225,41 @@ def session_request() -> binding.SessionRequest:
     signed = binding.session_sign_content(domain="b.example", credential=credential(), **fields)
     signature = PycaProvider().sign(SignatureScheme.ed25519, IDENTITY_PRIVATE_KEY, signed)
     return binding.SessionRequest(credential=credential(), signature=signature, **fields)
+
+
+def relay_request() -> relay.RelayRequest:
+    """The message for Bob, as the service of a.example relays it."""
+    relayed = relay.RelayedMessage(message_id=MESSAGE_ID, recipients=(BOB,), message=MESSAGE)
+    return relay.RelayRequest(messages=(relayed,), notices=())
+
+
+def signature_base() -> str:
+    """What the service of a.example signs to relay the message."""
+    headers = signed_headers()
+    parameters = headers["Signature-Input"].partition("=")[2]
+    lines = [
+        ("@method", "POST"),
+        ("@path", "/v1/relay"),
+        *((name, headers[name.title().replace("Mls", "MLS")]) for name in COVERED[2:]),
+        ("@signature-params", parameters),
+    ]
+    return "\n".join(f'"{name}": {value}' for name, value in lines)
+
+
+def signed_headers() -> dict[str, str]:
+    """The headers of the request by which it does so, with a nonce that is known."""
+    key = Ed25519PrivateKey.from_private_bytes(PEER_PRIVATE_KEY).public_key().public_bytes_raw()
+    return sign_request(
+        private_key=PEER_PRIVATE_KEY,
+        key=key,
+        sender="a.example",
+        receiver="b.example",
+        path="/v1/relay",
+        content_type=MEDIA_TYPE,
+        body=relay_request().encode(),
+        nonce=NONCE,
+        now=NOW,
+    )
 
 
 def agreement() -> group_agreement.GroupAgreement:
@@ -263,12 +324,15 @@ def values() -> dict[str, Struct]:
     """Each struct of which the document shows octets, by the name of its block."""
     packages = key_packages()
     request = session_request()
+    message = MESSAGE
     message = envelope.Envelope(message=bytes.fromhex("00010002 deadbeef"), receipt=None).encode()
     refs = tuple(
         key_package_ref(crypto(PycaProvider(), package.cipher_suite), package) for package in packages
     )
     extension = packages[0].leaf_node.extensions[0]
     return {
+        "DeviceRequest": device_request(),
+        "DeviceEvent": admission(),
         "GroupAgreement": agreement(),
         "OrderingReceipt": receipt(),
         "SessionTBS": binding.SessionTBS(
@@ -298,6 +362,7 @@ def values() -> dict[str, Struct]:
                 binding.RecipientResult(identity=b"carol@b.example", status=binding.RecipientStatus.unknown),
             )
         ),
+        "RelayRequest": relay_request(),
         "InboxFrame": binding.InboxFrame(
             frame_type=binding.InboxFrameType.delivery,
             frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
@@ -318,6 +383,8 @@ def main() -> None:
         print(f"```tls\n{declaration(struct)}\n```\n")
     for name, value in values().items():
         print(f"```hex {name}\n{annotated(value)}\n```\n")
+    print(f"```text\n{signature_base()}\n```\n")
+    print("```http\n" + "\n".join(f"{name}: {value}" for name, value in signed_headers().items()) + "\n```")
 
 
 if __name__ == "__main__":

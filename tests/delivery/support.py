@@ -209,9 +209,12 @@ def service_process(
 
 
 @contextlib.contextmanager
-def service_processes(folder: Path, database_url: str) -> Iterator[tuple[Process, Process]]:
+def service_processes(folder: Path, database_url: str, *options: str) -> Iterator[tuple[Process, Process]]:
     """The service of b.example as two processes, started at the same time, that share a database."""
-    with _launched(folder, database_url) as one, _launched(folder, database_url) as other:
+    with (
+        _launched(folder, database_url, *options) as one,
+        _launched(folder, database_url, *options) as other,
+    ):
         for process in (one, other):
             _wait_until_it_answers(process)
         yield one, other

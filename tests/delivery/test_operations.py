@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import signal
 import socket
@@ -16,7 +17,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mls_delivery.logs import failure_text
+from mls_delivery.logs import TextFormatter, failure_text
+from mls_delivery.metrics import Metrics
 from mls_federation.crypto import CryptoProvider
 from mls_federation.federation import binding
 from tests.delivery.support import (
@@ -42,6 +44,7 @@ format = "{format}"
 level = "debug"
 [limits]
 bundles_per_minute = 5
+devices_per_minute = 5
 ordering_per_minute = 5
 connections_source = 2
 body_seconds = 5
@@ -66,12 +69,12 @@ class Operated:
 
 
 @contextlib.contextmanager
-def _operated(folder: Path, log_format: str = "json") -> Iterator[Operated]:
+def _operated(folder: Path, log_format: str = "json", limits: str = "") -> Iterator[Operated]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = folder / "delivery.toml"
-    config.write_text(_CONFIG.format(port=port, format=log_format))
+    config.write_text(_CONFIG.format(port=port, format=log_format) + limits)
     with service_process(folder, "--config", str(config)) as process:
         yield Operated(process, f"http://127.0.0.1:{port}")
 
@@ -254,11 +257,69 @@ def test_sources_have_limits_and_do_not_share_them(operated: Operated) -> None:
     assert answer.json()["retry_after"] == int(answer.headers["retry-after"])
 
 
-@pytest.mark.parametrize("path", ["/v1/groups", "/v1/commits", "/v1/missed", "/v1/group-info"])
-def test_what_orders_commits_has_limits_too(operated: Operated, path: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/devices", "/v1/groups", "/v1/commits", "/v1/missed", "/v1/group-info"])
+def test_other_requests_have_limits_too(operated: Operated, path: str) -> None:
     headers = {"Content-Type": binding.MEDIA_TYPE, "X-Forwarded-For": "203.0.113.1"}
     answers = [operated.process.request("POST", path, b"", headers).status_code for _ in range(6)]
     assert answers == [400] * 5 + [429]
+
+
+def test_what_waits_for_other_domains_is_counted_and_not_named(
+    provider: CryptoProvider, tmp_path: Path
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        peer = f'[federation.peers]\n"c.example" = "http://127.0.0.1:{nobody.getsockname()[1]}"\n'
+        with _operated(tmp_path, "text", peer) as operated:
+            process = operated.process
+            bob = Device.registered(provider, process)
+            outgoing = binding.SubmitRequest(
+                message_id=bytes(16),
+                recipients=(b"carol@c.example", b"dave@c.example"),
+                message=enveloped(MESSAGE),
+            )
+            headers = {**bob.authorization, "Content-Type": binding.MEDIA_TYPE}
+            checked(process.request("POST", "/v1/outgoing", outgoing, headers))
+            found = operated.metrics()
+            assert found["mls_delivery_relay_waiting"] == 2
+            assert found["mls_delivery_requests_total outgoing 200"] == 1
+            for _ in range(1000):
+                if found["mls_delivery_relay_postponed_total"]:
+                    break
+                found = operated.metrics()
+            assert found["mls_delivery_relay_postponed_total"] >= 1
+            assert process.end() == 0
+            log = process.log.read_text()
+    assert "c.example is not reached" in log
+    assert [name for name in ("bob", "carol", "dave") if name in log] == []
+
+
+def test_every_metric_is_documented() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    documented = set(re.findall(r"^\| `(mls_delivery_\w+)` \|", document, re.MULTILINE))
+    families = [family for family in Metrics().registry.collect() if family.name.startswith("mls_")]
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert names == documented
+
+
+def test_an_event_is_one_line() -> None:
+    record = logging.makeLogRecord({"msg": "c.example says: %s", "args": ("\n\x1b[2J\u2028forged",)})
+    assert TextFormatter().format(record).endswith(r"c.example says: \n\x1b[2J\u2028forged")
+
+
+def test_requests_of_all_kinds_are_counted_together(provider: CryptoProvider, tmp_path: Path) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    with _operated(tmp_path, limits="requests_per_minute = 3\n") as operated:
+        process = operated.process
+        bob = Device.registered(provider, process)
+        with open_inbox(process, bob.token_secret, headers=headers) as inbox:
+            inbox.ready()
+        checked(process.request("POST", "/v1/challenge", b"", headers))
+        assert refusal(process.request("GET", "/v1/nothing", b"", headers)) == (404, "not-found")
+        assert refusal(process.request("GET", "/v1/nothing", b"", headers)) == (429, "rate-limited")
+        with websocket(process, headers=headers) as connection:
+            assert Inbox(connection).close_code() == binding.CLOSE_TRY_LATER
+        assert operated.metrics()["mls_delivery_refusals_total rate-limited"] == 1
 
 
 def test_a_source_may_have_so_many_connections(provider: CryptoProvider, operated: Operated) -> None:

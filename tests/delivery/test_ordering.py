@@ -10,7 +10,8 @@ import pytest
 
 from mls_delivery.service import Limits
 from mls_federation.codec import replace
-from mls_federation.crypto import CryptoProvider
+from mls_federation.crypto import CipherSuite, CryptoProvider
+from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import MEDIA_TYPE
 from mls_federation.federation.ordering import (
     CommitResponse,
@@ -20,22 +21,38 @@ from mls_federation.federation.ordering import (
     OrderingReceipt,
 )
 from mls_federation.mls import (
+    Group,
     GroupInfo,
+    PendingCommit,
     decode_message,
     join_by_external_commit,
-    propose_update,
     receive,
     reinit,
 )
 from mls_federation.mls.ratchet_tree import decode_tree
-from tests.delivery.ordered import PUBLIC, OrderedParty, request_for
-from tests.delivery.support import Clock, Running, checked, refusal, running_service
+from tests.delivery.ordered import OrderedParty, request_for
+from tests.delivery.support import SUITE_1, SUITE_3, Clock, Running, checked, refusal, running_service
 
 
 @pytest.fixture
 def party(provider: CryptoProvider, service: Running, clock: Clock) -> OrderedParty:
     """Ann, Ben and Cat, in epoch 1."""
     return OrderedParty(provider, service, clock, "ann", "ben", "cat")
+
+
+def rejoining(party: OrderedParty, name: str, lost: Group) -> PendingCommit:
+    """The external commit of a member that comes back."""
+    given = party.group_info(name)
+    info = decode_message(given.group_info)
+    assert isinstance(info, GroupInfo)
+    return join_by_external_commit(
+        party.crypto,
+        info,
+        party.key_package(name),
+        now=party.clock.now,
+        tree=decode_tree(given.ratchet_tree),
+        replacing=lost.own_leaf,
+    )
 
 
 def test_a_group_goes_on_by_ordered_commits(party: OrderedParty, clock: Clock) -> None:
@@ -84,35 +101,11 @@ def test_missed_commits_bring_a_member_up_to_date(party: OrderedParty, clock: Cl
     assert party.missed(behind.epoch) == MissedCommits(current_epoch=behind.epoch, commits=())
 
 
-def test_a_commit_may_refer_to_proposals(party: OrderedParty, clock: Clock) -> None:
-    sent = propose_update(party.groups["ben"], wire_format=PUBLIC)
-    party.groups["ben"] = sent.group
-    for name in ("ann", "cat"):
-        party.groups[name] = receive(party.groups[name], sent.message, now=clock.now).group  # type: ignore[union-attr]
-    pending = party.commit("ann")
-    refused = party.ask(request_for(pending))
-    assert (refusal(refused), refused.json()["reason"]) == ((400, "invalid-commit"), "unknown-proposal")
-    party.accept("ann", pending, sent.message)
-    party.renew("ben")
-
-
-def test_a_member_that_lost_the_thread_comes_back(
-    provider: CryptoProvider, party: OrderedParty, clock: Clock
-) -> None:
+def test_a_member_that_lost_the_thread_comes_back(party: OrderedParty, clock: Clock) -> None:
     lost = party.groups.pop("cat")
     receipt = party.renew("ben")
-    given = party.group_info("cat")
-    assert given.receipt == receipt
-    info = decode_message(given.group_info)
-    assert isinstance(info, GroupInfo)
-    pending = join_by_external_commit(
-        party.crypto,
-        info,
-        party.key_package("cat"),
-        now=clock.now,
-        tree=decode_tree(given.ratchet_tree),
-        replacing=lost.own_leaf,
-    )
+    assert party.group_info("cat").receipt == receipt
+    pending = rejoining(party, "cat", lost)
     assert party.accept("cat", pending).epoch == 3
     party.renew("ann")
     party.groups["cat"] = receive(pending.group, party.missed(3).commits[0].commit, now=clock.now).group  # type: ignore[union-attr]
@@ -126,6 +119,32 @@ def test_a_group_that_begins_anew_has_no_further_commits(party: OrderedParty) ->
     still_there = party.commit("ben")
     answer = party.ask(request_for(still_there))
     assert (refusal(answer), answer.json()["reason"]) == ((400, "invalid-commit"), "group-ended")
+
+
+class WithoutTheFirst(PycaProvider):
+    """Lacks the suite that is the best for the others."""
+
+    def supports(self, cipher_suite: CipherSuite) -> bool:
+        """Whether it has a suite."""
+        return cipher_suite != SUITE_1 and super().supports(cipher_suite)
+
+
+def test_the_agreement_is_made_right_when_somebody_is_added(
+    provider: CryptoProvider, service: Running, clock: Clock
+) -> None:
+    party = OrderedParty(provider, service, clock, "ann", suite=SUITE_3, providers={"old": WithoutTheFirst()})
+    assert party.agreed().passed_over == (SUITE_1,)
+    party.add("ann", "old", "ben", "cat", passed_over=())
+    # Who lacked the better suite leaves. Nobody has to mend the agreement for that, nor to come back.
+    party.remove("ben", "old")
+    party.renew("cat")
+    lost = party.groups.pop("cat")
+    party.accept("cat", rejoining(party, "cat", lost))
+    # But whoever adds somebody does.
+    silent = party.commit("ann", joining=[party.key_package("dan")])
+    answer = party.ask(request_for(silent))
+    assert (refusal(answer), answer.json()["reason"]) == ((400, "invalid-commit"), "suite-downgrade")
+    party.add("ann", "dan", passed_over=(SUITE_1,))
 
 
 def test_a_group_that_is_not_known(party: OrderedParty) -> None:

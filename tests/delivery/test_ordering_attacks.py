@@ -31,8 +31,10 @@ from mls_federation.mls import (
     group_info,
     join_by_external_commit,
     mls_message,
+    pre_shared_key,
     propose,
     propose_to_be_added,
+    psk_lookup,
     receive,
     reinit,
     remove,
@@ -40,6 +42,7 @@ from mls_federation.mls import (
 from mls_federation.mls.extensions import Extension, ExtensionType, ExternalPub, find_extension
 from mls_federation.mls.framing import ContentType, FramedContentAuthData, member
 from mls_federation.mls.protection import framed_content
+from mls_federation.mls.psk import ExternalPSK, PreSharedKeyID, PSKType
 from mls_federation.mls.tree_math import LeafIndex, node_of
 from mls_federation.mls.welcome import sign_group_info
 from tests.delivery.ordered import PUBLIC, OrderedParty, encoded_info, request_for
@@ -57,7 +60,7 @@ def party(provider: CryptoProvider, service: Running, clock: Clock) -> OrderedPa
 
 
 def forged(party: OrderedParty, message: bytes) -> CommitRequest:
-    return CommitRequest(commit=message, proposals=(), group_info=encoded_info(party.groups["eve"]))
+    return CommitRequest(commit=message, group_info=encoded_info(party.groups["eve"]))
 
 
 # -- commits that RFC 9420 forbids
@@ -139,17 +142,32 @@ def octets_that_are_no_message(party: OrderedParty) -> tuple[CommitRequest, str]
     return forged(party, b"\0\1\0\1 and so on"), "malformed"
 
 
+def a_commit_that_refers_to_a_proposal(party: OrderedParty) -> tuple[CommitRequest, str]:
+    sent = propose(party.groups["eve"], remove(party.groups["ann"].own_leaf), wire_format=PUBLIC)
+    pending = commit(sent.group, now=party.clock.now, wire_format=PUBLIC)
+    return request_for(pending), "proposal-by-reference"
+
+
 def a_commit_of_somebody_elses_proposal_to_be_added(party: OrderedParty) -> tuple[CommitRequest, str]:
     own = party.key_package("zoe")
     outside = propose_to_be_added(party.crypto, party.any_group.group_id, party.any_group.epoch, own)
     received = receive(party.groups["eve"], outside, now=party.clock.now)
     pending = commit(received.group, now=party.clock.now, wire_format=PUBLIC)  # type: ignore[union-attr]
-    return request_for(pending, outside), "sender-not-allowed"
+    return request_for(pending), "proposal-by-reference"
 
 
-def proposals_that_are_commits(party: OrderedParty) -> tuple[CommitRequest, str]:
-    pending = party.commit("eve")
-    return request_for(pending, pending.message), "not-a-proposal"
+def a_psk_that_the_others_lack(party: OrderedParty) -> tuple[CommitRequest, str]:
+    psk = PreSharedKeyID(
+        psktype=PSKType.external, psk=ExternalPSK(psk_id=b"mine alone"), psk_nonce=bytes(party.crypto.Nh)
+    )
+    pending = commit(
+        party.groups["eve"],
+        [pre_shared_key(psk)],
+        now=party.clock.now,
+        psks=psk_lookup({b"mine alone": b"secret"}),
+        wire_format=PUBLIC,
+    )
+    return request_for(pending), "psk-not-allowed"
 
 
 # -- commits that the federation forbids
@@ -206,6 +224,11 @@ def an_agreement_that_names_us_with_another_key(party: OrderedParty) -> tuple[Co
 def _with_agreement(party: OrderedParty, **changes: object) -> CommitRequest:
     extensions = with_agreement((), replace(party.agreed(), **changes))
     return request_for(party.commit("eve", change_extensions(extensions)))
+
+
+def an_agreement_that_lets_the_members_order(party: OrderedParty) -> tuple[CommitRequest, str]:
+    extensions = with_agreement((), ordered_by_members(party.agreed()))
+    return request_for(party.commit("eve", change_extensions(extensions))), "ordering-changed"
 
 
 def no_agreement_any_more(party: OrderedParty) -> tuple[CommitRequest, str]:
@@ -328,8 +351,9 @@ ATTACKS: tuple[Attack, ...] = (
     a_proposal_alone,
     application_data,
     octets_that_are_no_message,
+    a_commit_that_refers_to_a_proposal,
     a_commit_of_somebody_elses_proposal_to_be_added,
-    proposals_that_are_commits,
+    a_psk_that_the_others_lack,
     somebody_without_an_identity,
     somebody_of_the_same_name,
     a_member_who_takes_off_its_identity,
@@ -337,6 +361,7 @@ ATTACKS: tuple[Attack, ...] = (
     an_agreement_on_less,
     an_agreement_on_what_not_all_speak,
     an_agreement_that_names_us_with_another_key,
+    an_agreement_that_lets_the_members_order,
     no_agreement_any_more,
     a_stranger_who_joins_by_itself,
     a_stranger_in_the_place_of_a_member,
@@ -371,13 +396,13 @@ def test_a_member_who_was_removed_commits_no_more(party: OrderedParty) -> None:
     assert isinstance(party.submit(request_for(before)), MissedCommits)
     # She pretends to be in the new epoch, whose context she can compute.
     late = replace_state(eve, context=party.any_group.context, tree=party.any_group.tree)
-    answer = party.ask(CommitRequest(commit=forge_commit(late, []), proposals=(), group_info=b""))
+    answer = party.ask(CommitRequest(commit=forge_commit(late, []), group_info=b""))
     assert (refusal(answer), answer.json()["reason"]) == ((400, "invalid-commit"), "not-a-member")
     # And in the place of somebody who came after her.
     party.add("ann", "dan")
     assert party.groups["dan"].own_leaf == eve.own_leaf
     late = replace_state(eve, context=party.any_group.context, tree=party.any_group.tree)
-    answer = party.ask(CommitRequest(commit=forge_commit(late, []), proposals=(), group_info=b""))
+    answer = party.ask(CommitRequest(commit=forge_commit(late, []), group_info=b""))
     assert (refusal(answer), answer.json()["reason"]) == ((400, "invalid-commit"), "bad-signature")
     party.renew("dan")
 
@@ -404,7 +429,7 @@ def test_what_is_right_but_for_its_secrets_is_accepted_once_and_names_its_maker(
     tag = bytes(32)
     broken = mls_message(replace(message, auth=replace(message.auth, confirmation_tag=tag))).encode()
     info = _info(wrong, confirmation_tag=tag)
-    receipt = party.submit(CommitRequest(commit=broken, proposals=(), group_info=info))
+    receipt = party.submit(CommitRequest(commit=broken, group_info=info))
     assert isinstance(receipt, OrderingReceipt)
     for name in ("ann", "ben"):
         with pytest.raises(VerificationError):
@@ -509,6 +534,17 @@ def test_nobody_has_more_groups_than_their_share(
             404,
             "unknown-group",
         )
+
+
+def test_a_group_may_have_so_many_octets(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+    limits = Limits(group_octets=2000)
+    with running_service(provider, tmp_path / "b.sqlite3", clock=clock, limits=limits) as service:
+        party = OrderedParty(provider, service, clock, "ann", "ben")
+        with pytest.raises(ServiceError) as refused:
+            party.add("ann", "cat", "dan", "eve", "fay")
+        assert refused.value.code == "invalid-commit"
+        party.renew("ben")
+        party.remove("ann", "ben")
 
 
 # -- who may come back

@@ -103,6 +103,22 @@ def test_nothing_overtakes_what_found_an_inbox_full(setting: Setting) -> None:
         assert statuses(both.a.relay(both.b, request)) == [[0], [0], [2], [2]]
 
 
+def test_an_identity_is_not_flooded_from_another_domain(setting: Setting, clock: Clock) -> None:
+    with setting(limits=Limits(inbox_messages_per_minute=2)) as both:
+        messages = tuple(
+            relay_request("bob@b.example", message=MESSAGE, message_id=bytes([number]) * 16).messages[0]
+            for number in range(4)
+        )
+        assert statuses(both.a.relay(both.b, RelayRequest(messages=messages, notices=()))) == [
+            [0],
+            [0],
+            [2],
+            [2],
+        ]
+        clock.now += 60
+        assert statuses(both.a.relay(both.b, RelayRequest(messages=messages[2:], notices=()))) == [[0], [0]]
+
+
 # -- those who pretend
 
 

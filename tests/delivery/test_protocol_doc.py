@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -107,6 +108,20 @@ def _documented_key_packages() -> tuple[bytes, ...]:
     packages = tuple(octets(_EXAMPLES[f"KeyPackage {number}"]) for number in ("0x0001", "0x0002"))
     assert packages == tuple(KeyPackage.decode(package).encode() for package in packages)
     return packages
+
+
+def test_the_signed_request_is_reproducible(provider: CryptoProvider) -> None:
+    (base,) = re.findall(r'^```text\n("@method".*?)\n```$', _DOCUMENT, re.DOTALL | re.MULTILINE)
+    (lines,) = re.findall(r"^```http\n(Content-Type.*?)\n```$", _DOCUMENT, re.DOTALL | re.MULTILINE)
+    headers = dict(line.split(": ", 1) for line in lines.splitlines())
+    assert base == example.signature_base()
+    assert headers == example.signed_headers()
+    digest = base64.b64encode(hashlib.sha256(octets(_EXAMPLES["RelayRequest"])).digest()).decode()
+    assert headers["Content-Digest"] == f"sha-256=:{digest}:"
+    key = provider.signature_public_key(SignatureScheme.ed25519, example.PEER_PRIVATE_KEY)
+    assert binding.to_base64url(key) in base
+    signature = base64.b64decode(headers["Signature"].partition("=")[2].strip(":"))
+    provider.verify(SignatureScheme.ed25519, key, base.encode("ascii"), signature)
 
 
 def test_the_table_of_errors() -> None:

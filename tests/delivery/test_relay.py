@@ -8,7 +8,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
@@ -87,8 +86,12 @@ class Neighbours:
         return encoded(answer)
 
     def next_request(self) -> RelayRequest:
-        """What a.example is asked to take next."""
-        return self.relayed.get(timeout=_PATIENCE)
+        """What a.example is asked to take next. Time goes on while nothing comes, so that no pause is for ever."""
+        for _ in range(_PATIENCE):
+            with contextlib.suppress(queue.Empty):
+                return self.relayed.get(timeout=1)
+            self.a.clock.now += 10
+        raise AssertionError("a.example is asked nothing")
 
     def next_messages(self, count: int) -> list[bytes]:
         """So many messages that a.example is asked to take next, in however many requests."""
@@ -103,7 +106,7 @@ Setting = Callable[..., contextlib.AbstractContextManager[Neighbours]]
 
 @pytest.fixture
 def setting(
-    provider: CryptoProvider, tmp_path: Path, clock: Clock, ending: list[threading.Thread]
+    provider: CryptoProvider, database_url: str, clock: Clock, ending: list[threading.Thread]
 ) -> Setting:
     """Makes neighbours."""
 
@@ -115,7 +118,7 @@ def setting(
             federation = Federation(policy, frozenset(domains), {"a.example": a.url})
             with running_service(
                 provider,
-                tmp_path / "b.sqlite3",
+                database_url,
                 clock=clock,
                 ending=ending,
                 federation=federation,
@@ -254,16 +257,18 @@ def test_a_full_inbox_holds_up_only_its_owner(both: Neighbours, clock: Clock) ->
     assert both.next_messages(2) == [first, second]
 
 
-def test_what_is_accepted_survives_a_restart(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+def test_what_is_accepted_survives_a_restart(
+    provider: CryptoProvider, database_url: str, clock: Clock
+) -> None:
     with running_peer("a.example", clock) as a:
         federation = Federation(peers={"a.example": a.url})
         a.answer = lambda _path, _body: (503, "text/plain", b"")
-        with running_service(provider, tmp_path / "b.sqlite3", clock=clock, federation=federation) as b:
+        with running_service(provider, database_url, clock=clock, federation=federation) as b:
             both = Neighbours(a, b, Device.registered(provider, b))
             hand_over(both, "alice@a.example")
         a.answer = both.take
         clock.now += 10
-        with running_service(provider, tmp_path / "b.sqlite3", clock=clock, federation=federation):
+        with running_service(provider, database_url, clock=clock, federation=federation):
             assert both.next_messages(1) == [MESSAGE]
 
 

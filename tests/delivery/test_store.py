@@ -317,3 +317,27 @@ async def test_a_challenge_is_good_once(store: Store) -> None:
         await store.write(challenges.redeem, b"challenge", 100, 99)
     await store.write(challenges.redeem, b"another", 200, 100)
     assert await store.read(_kept) == {b"another"}  # the first is worth nothing any more, used or not
+
+
+async def test_an_inbox_is_read_in_portions(store: Store) -> None:
+    def fill(connection: Connection) -> int:
+        owner = accounts.add_identity(connection, b"bob@b.example", 1)
+        accounts.add_client(connection, owner, bytes(16), b"credential")
+        room = messages.Room(100, 10**9)
+        for number in range(5):
+            messages.submit(connection, [b"bob@b.example"], bytes([number] * 16), bytes(1000), 1, room)
+        return int(connection.execute(select(accounts.clients.c.id)).scalar_one())
+
+    client = await store.write(fill)
+
+    async def read(after: int, max_octets: int) -> list[int]:
+        found = await store.read(messages.read_inbox, client, after, max_octets)
+        return [message.sequence for message in found]
+
+    assert await read(0, 1) == [1]  # one, however large it is
+    assert await read(0, 1000) == [1]
+    assert await read(0, 1001) == [1, 2]
+    assert await read(2, 2500) == [3, 4, 5]
+    assert await read(5, 10**6) == []
+    await store.write(messages.acknowledge, client, 2)
+    assert await read(0, 10**6) == [3, 4, 5]

@@ -42,7 +42,7 @@ def test_a_challenge_of_one_is_answered_at_the_other_and_once(
     provider: CryptoProvider, processes: Pair
 ) -> None:
     one, other = processes
-    device = Device.new(provider, one, "challenged@b.example")
+    device = Device.claiming(provider, one, "challenged@b.example")
     request = device.session_request()
     device.service = other
     device.token_secret = binding.SessionResponse.decode(

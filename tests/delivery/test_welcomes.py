@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from mls_delivery.config import Federation
 from mls_federation.crypto import CryptoProvider, HPKECiphertext, crypto
 from mls_federation.federation import binding
 from mls_federation.federation.manifest import build_key_set
 from mls_federation.mls.framing import mls_message
 from mls_federation.mls.key_package import KeyPackage
 from mls_federation.mls.welcome import EncryptedGroupSecrets, Welcome
+from tests.delivery.peer import relay_request, running_peer
 from tests.delivery.support import (
     MESSAGE,
     SUITE_1,
@@ -17,9 +21,11 @@ from tests.delivery.support import (
     Clock,
     Device,
     Running,
+    checked,
     enveloped,
     fetch,
     refusal,
+    running_service,
     submit,
 )
 
@@ -129,3 +135,29 @@ def test_a_welcome_that_cannot_be_read_is_for_nobody(
         message_id=bytes(16), recipients=(bob.identity,), message=enveloped(_welcome(bytes(32))[:-cut])
     )
     assert refusal(service.post("/v1/messages", request)) == (400, "malformed")
+
+
+def test_whichever_way_it_comes(provider: CryptoProvider, tmp_path: Path, clock: Clock) -> None:
+    """By the service of somebody's own domain, or by that of another."""
+    with running_peer("a.example", clock) as peer:
+        federation = Federation(peers={"a.example": peer.url})
+        database = tmp_path / "b.sqlite3"
+        with running_service(provider, database, clock=clock, federation=federation) as service:
+            laptop = Device.registered(provider, service)
+            phone = Device.registered(provider, service, by=laptop)
+            sets = [phone.key_set(clock.now) for _ in range(2)]
+            phone.publish(*sets)
+            by_peer, by_own = [_welcome(*_refs(provider, key_set)) for key_set in sets]
+
+            relayed = relay_request("bob@b.example", message=by_peer)
+            checked(peer.relay(service, relayed))
+            outgoing = binding.SubmitRequest(
+                message_id=bytes(16), recipients=(b"bob@b.example",), message=enveloped(by_own)
+            )
+            headers = {**laptop.authorization, "Content-Type": binding.MEDIA_TYPE}
+            checked(service.request("POST", "/v1/outgoing", outgoing, headers))
+            assert submit(service, "bob@b.example") == [0]
+            with phone.inbox() as inbox:
+                inbox.ready()
+                assert [inbox.delivery().message for _ in range(3)] == [by_peer, by_own, MESSAGE]
+            assert _first(laptop) == MESSAGE

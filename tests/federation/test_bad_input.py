@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,12 +43,14 @@ from mls_federation.errors import (
 from mls_federation.federation.binding import (
     MEDIA_TYPE,
     MEDIA_TYPE_KEY_RESPONSE,
+    MEDIA_TYPE_PROBLEM,
     CipherSuites,
     ClientKeys,
     InboxFrame,
     InboxFrameType,
     KeyBundle,
     KeyStatus,
+    problem_type,
 )
 from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.log import KeyResponse
@@ -499,6 +502,32 @@ def inside(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
     """An envelope whose message was changed; what is no envelope, a service does not take."""
     opened = Envelope.decode(envelope)
     return replace(opened, message=change(opened.message)).encode()
+
+
+async def test_a_service_that_wants_to_be_left_alone_is(addresses: Addresses) -> None:
+    report = {"type": problem_type("rate-limited"), "detail": "Try again in 600 seconds.", "retry_after": 600}
+    async with (
+        proxy_before(addresses.by_domain["b.example"]) as proxy,
+        person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
+        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+    ):
+        group_id = await friends(alice, bob)
+        proxy.answer = JSONResponse(report, 429, media_type=MEDIA_TYPE_PROBLEM)
+        asked = len(proxy.messages)
+        for data in (b"one", b"two", b"three"):
+            (delivery,) = (await alice.client.send(group_id, data)).deliveries
+            assert delivery.status == "pending"
+        assert len(proxy.messages) == asked + 1
+        failure = await alice.told(BackgroundFailure)
+        assert isinstance(failure.error, ServiceError)
+        assert (failure.error.code, failure.error.retry_after) == ("rate-limited", 600)
+        assert alice.client._core.lanes["b.example"].not_before > time.time() + 500
+
+        # Whoever asks to try now may: the time may be over, for all that we know.
+        proxy.answer = None
+        assert {delivery.status for delivery in await alice.client.flush()} == {"accepted"}
+        for data in (b"one", b"two", b"three"):
+            await bob.told(MessageReceived, data=data)
 
 
 class Postman:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from mls_federation.client import Fanout, GroupJoined, MessageReceived, Sent
+from mls_federation.client import DeliveryFailed, Fanout, GroupJoined, MessageReceived, Sent
 from mls_federation.errors import ServiceError, StateError
-from tests.support.services import Person, Service, person, services_running, unique
+from tests.support.services import Person, Service, person, services_running, unique, unregistered
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +188,69 @@ async def test_the_fanout_is_changed_while_messages_wait(services: dict[str, Ser
         services["b.example"].start()
         await bob.told(MessageReceived, data=b"later")
         assert alice.client.waiting == ()
+
+
+@pytest.fixture
+def narrow_services(tmp_path: Path) -> Iterator[dict[str, Service]]:
+    """Of two domains, where an inbox holds three messages."""
+    config = tmp_path / "limits.toml"
+    config.write_text("[limits]\ninbox_messages = 3\n")
+    services = {domain: Service(domain, tmp_path, "--config", str(config)) for domain in DOMAINS[:2]}
+    for domain, other in (DOMAINS[:2], DOMAINS[1::-1]):
+        services[domain].options.append(f"--peer={other}={services[other].url}")
+    try:
+        for service in services.values():
+            service.start()
+        yield services
+    finally:
+        for service in services.values():
+            service.stop()
+
+
+@pytest.mark.parametrize("mode", Fanout)
+async def test_a_full_inbox_holds_up_only_its_owner_and_loses_nothing(
+    narrow_services: dict[str, Service], mode: Fanout
+) -> None:
+    urls = {domain: service.url for domain, service in narrow_services.items()}
+    async with (
+        person(unique("alice", "a.example"), urls) as alice,
+        person(unique("carol", "b.example"), urls) as carol,
+        unregistered(unique("bob", "b.example"), urls) as bob,
+    ):
+        await alice.client.set_fanout(mode)
+        await bob.client.register()
+        group_id = await group_of(alice, carol)
+        await alice.client.add(group_id, bob.identity)  # he is not there to read it
+        sent = [b"%d" % number for number in range(6)]
+        for data in sent:
+            await alice.client.send(group_id, data)
+        for data in sent:
+            await carol.told(MessageReceived, data=data)
+        receiving = asyncio.create_task(bob.client.run())
+        try:
+            await bob.told(MessageReceived, data=sent[-1])
+            received = [event.data for event in bob.events if isinstance(event, MessageReceived)]
+            assert received == sent[:-1]
+            await alice.client.flush()
+            assert alice.client.waiting == ()
+        finally:
+            await bob.client.close()
+            receiving.cancel()
+            await asyncio.wait([receiving])
+
+
+async def test_a_sender_is_told_what_another_domain_refuses(
+    narrow_services: dict[str, Service], tmp_path: Path
+) -> None:
+    async with people(narrow_services, dict.fromkeys(DOMAINS[:2], Fanout.server)) as them:
+        alice, bob = them.values()
+        group_id = await group_of(alice, bob)
+        denying = tmp_path / "denying.toml"
+        denying.write_text('[federation]\npolicy = "deny"\ndomains = ["a.example"]\n')
+        narrow_services["b.example"].stop()
+        narrow_services["b.example"].options += ["--config", str(denying)]
+        narrow_services["b.example"].start()
+        (delivery,) = (await alice.client.send(group_id, b"is anybody there?")).deliveries
+        assert (delivery.identity, delivery.status) == (bob.identity, "relayed")
+        failed = await alice.told(DeliveryFailed)
+        assert failed == DeliveryFailed(delivery.message_id, bob.identity, "refused")

@@ -91,6 +91,20 @@ class Terminal:
 @contextlib.asynccontextmanager
 async def chat(identity: str, options: Sequence[str]) -> AsyncIterator[Terminal]:
     """A chat that has registered and is connected."""
+    async with started(identity, options) as terminal:
+        await terminal.shows(rf"\* registered as {re.escape(identity)}; .*")
+        await terminal.shows(r"\* connected")
+        yield terminal
+
+
+def new_device(identity: str, options: Sequence[str]) -> contextlib.AbstractAsyncContextManager[Terminal]:
+    """A chat that waits to be admitted."""
+    return started(identity, [*options, "--new-device"])
+
+
+@contextlib.asynccontextmanager
+async def started(identity: str, options: Sequence[str]) -> AsyncIterator[Terminal]:
+    """A chat that has just begun."""
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
         "chat",
@@ -102,8 +116,6 @@ async def chat(identity: str, options: Sequence[str]) -> AsyncIterator[Terminal]
     )
     terminal = Terminal(process)
     try:
-        await terminal.shows(rf"\* registered as {re.escape(identity)}; .*")
-        await terminal.shows(r"\* connected")
         yield terminal
     finally:
         if process.returncode is None:
@@ -236,6 +248,7 @@ async def test_a_name_that_somebody_has(addresses: Addresses) -> None:
         code, _, errors = await run("chat", bob.identity, *service_options(addresses))
     assert code == 1
     assert errors.startswith(f"not-admitted: {bob.identity} belongs to other devices.")
+    assert errors.endswith(" (to be one more: --new-device)\n")
 
 
 @pytest.mark.parametrize(
@@ -304,6 +317,42 @@ async def test_two_terminals_and_a_program(addresses: Addresses) -> None:
         assert await first.end() == (0, "")
         second.close_input()
         assert await second.end() == (0, "")
+
+
+async def test_a_new_device_in_a_second_terminal(addresses: Addresses) -> None:
+    options = service_options(addresses)
+    alice = unique("alice", "a.example")
+    async with (
+        chat(alice, options) as phone,
+        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+        new_device(alice, options) as laptop,
+    ):
+        await laptop.shows(r"\* this identity has other devices; .*")
+        request = (await laptop.shows("/admit .*"))[0]
+        await phone.type(request)
+        [admitted] = (await phone.shows(r"\* admitted ([0-9a-f]{32}); .*")).groups()
+        for state in (r" \(this one\)", ""):
+            await phone.shows(rf"\* device [0-9a-f]{{32}} key [0-9a-f]{{64}}{state}")
+        await laptop.shows(rf"\* registered as {re.escape(alice)}; .*")
+        await laptop.shows(r"\* connected")
+
+        await phone.type(f"/invite {bob.identity}")
+        group_id = (await bob.told(GroupJoined)).group_id
+        await phone.type(f"/invite {alice}")
+        await laptop.shows(rf"\* joined group {group_id.hex()}")
+        await bob.told(EpochChanged, epoch=2)
+        await bob.client.send(group_id, b"hello")
+        for terminal in (phone, laptop):
+            await terminal.shows(f"{bob.identity}: hello")
+
+        await phone.type("/revoke 00")
+        await phone.shows(r"! not-a-device: .*")
+        await phone.type("/revoke it")
+        await phone.shows(r"! bad-argument: it is no device's id; .*")
+        await phone.type(f"/revoke {admitted}")
+        await phone.shows(rf"\* device {admitted} key [0-9a-f]{{64}} \(revoked\)")
+        await laptop.shows(r"! device-revoked: .*")
+        assert (await bob.told(EpochChanged, epoch=3)).removed == (alice,)
 
 
 async def test_errors_in_a_chat_are_words_and_it_goes_on(addresses: Addresses) -> None:

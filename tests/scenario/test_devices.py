@@ -11,7 +11,16 @@ from starlette.responses import Response
 
 from mls_federation.client import ConnectionChanged, EpochChanged, GroupJoined, MessageReceived
 from mls_federation.errors import MLSError, ServiceError, StateError, ValidationError, VerificationError
-from tests.support.services import Addresses, Person, Proxy, person, proxy_before, unique, unregistered
+from tests.support.services import (
+    PATIENCE,
+    Addresses,
+    Person,
+    Proxy,
+    person,
+    proxy_before,
+    unique,
+    unregistered,
+)
 
 
 @contextlib.asynccontextmanager
@@ -277,3 +286,30 @@ def _lose_next_answer(proxy: Proxy, path: str) -> None:
         return Response("gone", 502)
 
     proxy.change = lose
+
+
+async def test_a_device_that_only_receives_learns_who_has_admitted_it(addresses: Addresses) -> None:
+    """It has not registered, but the service says that it has no keys there, so it publishes some: good ones."""
+    identity = unique("alice", "a.example")
+    published = asyncio.Event()
+
+    def see(path: str, response: Response) -> Response:
+        if path == "/v1/key-sets":
+            published.set()
+        return response
+
+    async with (
+        proxy_before(addresses.by_domain["a.example"]) as proxy,
+        person(identity, addresses.by_domain) as phone,
+        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+        unregistered(identity, addresses.but(a=proxy.url)) as laptop,
+    ):
+        proxy.change = see
+        await phone.client.admit_device(laptop.client.device_request())
+        async with receiving(laptop), asyncio.timeout(PATIENCE):
+            await published.wait()
+            group_id = (await bob.client.create_group()).group_id
+            await bob.client.add(group_id, identity)
+            for device in (phone, laptop):
+                await device.told(GroupJoined, group_id=group_id)
+            assert len(members(bob, group_id)) == 3

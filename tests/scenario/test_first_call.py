@@ -204,5 +204,6 @@ async def test_somebody_outside_cannot_read_what_is_handed_to_them(addresses: Ad
         assert [event for event in eve.events if isinstance(event, MessageReceived)] == []
 
         await invited(alice, group_id, eve)
+        await bob.told(EpochChanged, epoch=2)
         await bob.client.send(group_id, b"welcome eve")
         await eve.told(MessageReceived, data=b"welcome eve")

@@ -29,6 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 
 from mls_federation.client import Client, ConnectionChanged, Event, Ports, new_client
+from mls_federation.crypto import CryptoProvider
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
 from mls_federation.io import HttpTransport, connected_client
@@ -195,14 +196,16 @@ class Person:
 
 
 @contextlib.asynccontextmanager
-async def unregistered(identity: str, services: Mapping[str, str]) -> AsyncIterator[Person]:
+async def unregistered(
+    identity: str, services: Mapping[str, str], provider: CryptoProvider | None = None
+) -> AsyncIterator[Person]:
     """Somebody who has done nothing yet, not even registered."""
     async with HttpTransport() as transport:
         somebody = Person(identity)
         ports = Ports(
             transport=transport,
             storage=MemoryStorage(),
-            provider=PycaProvider(),
+            provider=provider or PycaProvider(),
             now=lambda: int(time.time()),
             sleep=asyncio.sleep,
             new_lock=asyncio.Lock,

@@ -11,8 +11,8 @@
  * The client runs in a worker; every call is asynchronous, and whatever fails is an `MLSError`.
  *
  * @import {
- *   CryptoChoice, Delivery, DeliveryService, EventMessage, Fanout, Fault, GroupChange, GroupDetails, KeyBundle, Progress, Reply, Requests,
- *   SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
+ *   CryptoChoice, Delivery, DeliveryService, Device, EventMessage, Fanout, Fault, GroupChange, GroupDetails, KeyBundle, Progress,
+ *   Reply, Requests, SentMessage, SrtpKeys, SrtpProfile, VectorResult, WorkerInterface,
  * } from "./protocol.js"
  */
 import { proxy, wrap } from "./vendor/comlink.js";
@@ -213,10 +213,32 @@ export class MLSFederation extends EventTarget {
    * @param {{ identity: string, fanout?: Fanout, signal?: AbortSignal }} options `identity`: an address, `name@domain`;
    *   `fanout`: who brings messages to other domains, by default the client itself
    * @returns {Promise<Client>}
-   * @throws {MLSError} `bad-argument`, `unknown-domain` without an earlier `setDeliveryService`, `identity-taken`, `unreachable`
+   * @throws {MLSError} `bad-argument`, `unknown-domain` without an earlier `setDeliveryService`; `not-admitted` if the identity has other
+   *   devices (see `createDevice`); `unreachable`
    */
   async createClient({ identity, fanout, signal }) {
-    const state = await this.#engine.call("createClient", { identity, ...(fanout === undefined ? {} : { fanout }) }, signal);
+    const params = { identity, ...(fanout === undefined ? {} : { fanout }) };
+    return this.#known(await this.#engine.call("createClient", params, signal));
+  }
+
+  /**
+   * Make a client that is to be one more device of an identity: another device admits it by its `deviceRequest()`, and then it
+   * calls `register()`. Until then it has no keys that others could add it by, and receives nothing.
+   *
+   * @param {{ identity: string, fanout?: Fanout, signal?: AbortSignal }} options as for `createClient`
+   * @returns {Promise<Client>}
+   * @throws {MLSError} `bad-identity`, `bad-argument`
+   */
+  async createDevice({ identity, fanout, signal }) {
+    const params = { identity, ...(fanout === undefined ? {} : { fanout }) };
+    return this.#known(await this.#engine.call("createDevice", params, signal));
+  }
+
+  /**
+   * @param {import("./protocol.js").ClientState} state
+   * @returns {Client}
+   */
+  #known(state) {
     const client = new Client(this.#engine, state, () => {
       this.#clients.delete(state.client);
       this.#closed.add(state.client);
@@ -295,8 +317,9 @@ const receive = Symbol("receive");
  *
  * Events, all `CustomEvent`s: `group` (detail: `{ group }`, joined by a Welcome), `message`, `epoch`, `removed` (as on
  * `Group`, with `group` in the detail), `connection` (detail: `{ state }`), `undelivered` (detail: `{ messageId, identity,
- * reason }`), `error` (detail: `MLSError`, about something
- * that arrived and was refused, or that it does by itself and failed; `details.groupId` and `details.group` where known).
+ * reason }`), `devices` (detail: `{ admitted, revoked }`, of the identity's devices, that this one did not know of), `error`
+ * (detail: `MLSError`, about something that arrived and was refused, or that it does by itself and failed; `details.groupId` and
+ * `details.group` where known).
  */
 export class Client extends EventTarget {
   #engine;
@@ -322,9 +345,14 @@ export class Client extends EventTarget {
     return this.#state.identity;
   }
 
-  /** SHA-256 of its identity key, lower-case hexadecimal. */
+  /** SHA-256 of its identity key, lower-case hexadecimal. Each device of an identity has its own. */
   get fingerprint() {
     return this.#state.fingerprint;
+  }
+
+  /** Names it among the devices of its identity; a copy. */
+  get clientId() {
+    return this.#state.clientId.slice();
   }
 
   /** Who brings its messages to other domains: `"client"` or `"server"`. */
@@ -345,6 +373,18 @@ export class Client extends EventTarget {
     this.#state.fanout = fanout;
   }
 
+  /**
+   * Trust the delivery service of a domain again, after an `error` with `details.domain` said that it was found to be dishonest:
+   * its key, its log and its identities' devices are taken as it shows them next.
+   *
+   * @param {string} domain
+   * @returns {Promise<void>}
+   * @throws {MLSError} `unknown-domain`, `unreachable` among others: it does not say who it is, and nothing is forgotten
+   */
+  async clearLogFault(domain) {
+    await this.#engine.call("clearLogFault", { client: this.#state.client, domain });
+  }
+
   /** The groups that it is in. */
   get groups() {
     return [...this.#groups.values()];
@@ -362,6 +402,62 @@ export class Client extends EventTarget {
    */
   fetchKeyBundles(identity, { signal } = {}) {
     return this.#engine.call("fetchKeyBundles", { client: this.#state.client, identity }, signal);
+  }
+
+  /**
+   * Register a client that `createDevice` made, once a device of its identity has admitted it.
+   *
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<void>}
+   * @throws {MLSError} `not-admitted`: not yet; `device-revoked`; `unknown-domain`, `unreachable`
+   */
+  async register({ signal } = {}) {
+    await this.#engine.call("register", { client: this.#state.client }, signal);
+  }
+
+  /**
+   * What another device of the identity needs to admit this one: a text without secrets, to be shown as a QR code, or sent.
+   *
+   * @returns {Promise<string>}
+   */
+  deviceRequest() {
+    return this.#engine.call("deviceRequest", { client: this.#state.client });
+  }
+
+  /**
+   * Admit the device that a request is from. Whoever is admitted can speak for the identity: be sure that it is one's own.
+   *
+   * @param {string} request what `deviceRequest()` gave there
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<Uint8Array>} the device's `clientId`
+   * @throws {MLSError} `bad-device-request`, `bad-signature`; `wrong-identity`: it is for another identity; `too-many-clients`,
+   *   `revoked-device`, `not-a-device`, `unreachable`
+   */
+  admitDevice(request, { signal } = {}) {
+    return this.#engine.call("admitDevice", { client: this.#state.client, request }, signal);
+  }
+
+  /**
+   * The devices that the identity has, in the order in which they came, and then those that it had.
+   *
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<Device[]>}
+   */
+  devices({ signal } = {}) {
+    return this.#engine.call("devices", { client: this.#state.client }, signal);
+  }
+
+  /**
+   * Revoke a device of the identity: it can speak for it no more, and gets no more messages.
+   *
+   * @param {Uint8Array} clientId
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<Group[]>} the groups of this client that it is still a member of: see `Group.removeDevice`
+   * @throws {MLSError} `not-a-device`, `last-device`, `unreachable`
+   */
+  async revokeDevice(clientId, { signal } = {}) {
+    const left = await this.#engine.call("revokeDevice", { client: this.#state.client, clientId }, signal);
+    return left.map((groupId) => this.#group(groupId));
   }
 
   /**
@@ -418,6 +514,11 @@ export class Client extends EventTarget {
       case "undelivered": {
         const { messageId, identity, reason } = event.detail;
         this.#dispatch(this, "undelivered", { messageId, identity, reason });
+        break;
+      }
+      case "devices": {
+        const { admitted, revoked } = event.detail;
+        this.#dispatch(this, "devices", { admitted, revoked });
         break;
       }
       case "error": {
@@ -505,7 +606,7 @@ export class Group extends EventTarget {
   }
 
   /**
-   * Add every client of an identity: their keys are fetched and verified, and the group moves to its next epoch.
+   * Add every client of an identity that is not in the group: their keys are fetched and verified, and the group moves to its next epoch.
    *
    * @param {string} identity an address, `name@domain`
    * @returns {Promise<GroupChange>} of the new epoch
@@ -524,6 +625,18 @@ export class Group extends EventTarget {
    */
   remove(identity) {
     return this.#engine.call("removeMember", { ...this.#params(), identity });
+  }
+
+  /**
+   * Remove one device of an identity, such as one that was revoked.
+   *
+   * @param {string} identity an address, `name@domain`
+   * @param {Uint8Array} clientId
+   * @returns {Promise<GroupChange>} of the new epoch
+   * @throws {MLSError} `not-a-member`, `not-a-device`, `cannot-remove-self`
+   */
+  removeDevice(identity, clientId) {
+    return this.#engine.call("removeDevice", { ...this.#params(), identity, clientId });
   }
 
   /** Renew this client's keys, and with them the group's. @returns {Promise<GroupChange>} of the new epoch */

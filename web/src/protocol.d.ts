@@ -48,9 +48,22 @@ export interface ClientState {
   client: number;
   identity: string;
   domain: string;
-  /** SHA-256 of the identity key, lower-case hexadecimal. */
+  /** Names this device among those of the identity. */
+  clientId: Uint8Array;
+  /** SHA-256 of this device's identity key, lower-case hexadecimal. */
   fingerprint: string;
   fanout: Fanout;
+}
+
+/** A device that an identity has or had. */
+export interface Device {
+  clientId: Uint8Array;
+  /** SHA-256 of its identity key, lower-case hexadecimal. */
+  fingerprint: string;
+  /** Whether it is the client itself. */
+  self: boolean;
+  /** Whether it may speak for the identity; else it was revoked. */
+  active: boolean;
 }
 
 /** A cipher suite or signature scheme: its code point and its registered name. */
@@ -183,11 +196,22 @@ export interface VectorFailure {
 export interface Requests {
   setDeliveryService: { params: { domain: string; url: string }; result: DeliveryService };
   createClient: { params: { identity: string; fanout?: string }; result: ClientState };
+  createDevice: { params: { identity: string; fanout?: string }; result: ClientState };
+  register: { params: { client: number }; result: null };
+  deviceRequest: { params: { client: number }; result: string };
+  admitDevice: { params: { client: number; request: string }; result: Uint8Array };
+  devices: { params: { client: number }; result: Device[] };
+  revokeDevice: { params: { client: number; clientId: Uint8Array }; result: Uint8Array[] };
   setFanout: { params: { client: number; fanout: string }; result: null };
+  clearLogFault: { params: { client: number; domain: string }; result: null };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
   createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
   addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
   removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
+  removeDevice: {
+    params: { client: number; groupId: Uint8Array; identity: string; clientId: Uint8Array };
+    result: GroupChange;
+  };
   updateGroup: { params: { client: number; groupId: Uint8Array }; result: GroupChange };
   sendMessage: { params: { client: number; groupId: Uint8Array; data: Uint8Array }; result: SentMessage };
   flush: { params: { client: number }; result: Delivery[] };
@@ -221,6 +245,8 @@ export interface Events {
   connection: { client: number; state: "connecting" | "connected" | "disconnected" };
   /** A message that was on its way will not reach a recipient: `reason` is `expired`, `refused` or `unknown`. */
   undelivered: { client: number; messageId: Uint8Array; identity: string; reason: string };
+  /** The identity has other devices than the client knew of: who did not admit or revoke them should ask who did. */
+  devices: { client: number; admitted: Uint8Array[]; revoked: Uint8Array[] };
   /**
    * Something that arrived was refused and changed nothing (`details.refused`; `details.held`: it is kept and tried again
    * when the group has come further), or something that the client does by itself failed.

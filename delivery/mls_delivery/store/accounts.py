@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
     delete,
     insert,
     select,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 
 from ..refusals import Refused
 from .errors import StoreError
-from .schema import Key, metadata
+from .schema import Key, Prepared, metadata
 
 # One row.
 service = Table(
@@ -129,13 +130,16 @@ def open_session(
     return SessionOutcome.opened
 
 
+_CLIENT_OF = Prepared(
+    select(clients.c.id, identities.c.identity, clients.c.client_id, clients.c.credential)
+    .select_from(sessions.join(clients).join(identities))
+    .where(sessions.c.token_hash == bindparam("token_hash"), sessions.c.expires > bindparam("now"))
+)
+
+
 def client_of(connection: Connection, token_hash: bytes, now: int) -> Client | None:
     """Whose session a token is; None if it is nobody's or has ended."""
-    row = connection.execute(
-        select(clients.c.id, identities.c.identity, clients.c.client_id, clients.c.credential)
-        .select_from(sessions.join(clients).join(identities))
-        .where(sessions.c.token_hash == token_hash, sessions.c.expires > now)
-    ).one_or_none()
+    row = _CLIENT_OF.run(connection, token_hash=token_hash, now=now).one_or_none()
     return None if row is None else Client(*row)
 
 

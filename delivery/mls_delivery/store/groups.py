@@ -25,8 +25,8 @@ from sqlalchemy import (
 
 from .schema import metadata
 
-# `registrar` is on whose account a group is kept. `moved_to` is the domain whose service orders now, empty if the members do;
-# `ended`, that no commit may follow: either way nothing is left to be ordered here.
+# `registrar` is on whose account a group is kept. `moved_to` is the domain whose service orders now; `ended`, that
+# no commit may follow: either way nothing is left to be ordered here.
 groups = Table(
     "groups",
     metadata,
@@ -63,7 +63,7 @@ class Head:
 
     Attributes:
         epoch: the present one.
-        moved_to: the domain whose service orders now, empty if the members do; None if this one does.
+        moved_to: the domain whose service orders now; None if this one does.
         ended: whether no commit may follow.
     """
 

@@ -252,41 +252,59 @@ def is_open(connection: Connection, client: int, opening: bytes) -> bool:
     return latest == opening
 
 
-def read_inbox(connection: Connection, client: int, after: int, max_octets: int) -> list[Message]:
-    """Messages with a sequence above `after`, in order: at least one if there is one, then up to `max_octets`."""
-    query = (
-        select(messages.c.sequence, messages.c.message_id, messages.c.received_at, messages.c.message)
-        .where(messages.c.client == client, messages.c.sequence > after)
-        .order_by(messages.c.sequence)
+# The driver brings all rows of an answer at once, so how many those are is settled in the database.
+_up_to = (
+    select(
+        messages.c.sequence,
+        func.sum(func.length(messages.c.message)).over(order_by=messages.c.sequence).label("octets"),
+        func.length(messages.c.message).label("own"),
     )
-    found: list[Message] = []
-    octets = 0
-    with connection.execute(query) as rows:
-        for row in rows:
-            found.append(Message(*row))
-            octets += len(found[-1].message)
-            if octets >= max_octets:
-                break
-    return found
+    .where(messages.c.client == bindparam("client"), messages.c.sequence > bindparam("after"))
+    .order_by(messages.c.sequence)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_READ = Prepared(
+    select(messages.c.sequence, messages.c.message_id, messages.c.received_at, messages.c.message)
+    .where(
+        messages.c.client == bindparam("client"),
+        messages.c.sequence > bindparam("after"),
+        messages.c.sequence
+        <= select(func.max(_up_to.c.sequence))
+        .where(_up_to.c.octets - _up_to.c.own < bindparam("max_octets"))
+        .scalar_subquery(),
+    )
+    .order_by(messages.c.sequence)
+)
+_MOST_READ = 1000
+
+
+def read_inbox(connection: Connection, client: int, after: int, max_octets: int) -> list[Message]:
+    """Messages with a sequence above `after`, in order: those before which less than `max_octets` come, but not too many."""
+    rows = _READ.run(connection, client=client, after=after, max_octets=max_octets, most=_MOST_READ)
+    return [Message(*row) for row in rows]
+
+
+_FORGET = Prepared(
+    delete(messages)
+    .where(messages.c.client == bindparam("of"), messages.c.sequence <= bindparam("cursor"))
+    .returning(func.length(messages.c.message))
+)
+_FORGOTTEN = Prepared(
+    update(inboxes)
+    .where(inboxes.c.client == bindparam("of"), inboxes.c.acknowledged < bindparam("cursor"))
+    .values(
+        acknowledged=bindparam("cursor"),
+        waiting_messages=inboxes.c.waiting_messages - bindparam("messages"),
+        waiting_octets=inboxes.c.waiting_octets - bindparam("octets"),
+    )
+)
 
 
 def acknowledge(connection: Connection, client: int, cursor: int) -> None:
     """Forget the client's messages up to and with `cursor`."""
-    gone = connection.execute(
-        delete(messages)
-        .where(messages.c.client == client, messages.c.sequence <= cursor)
-        .returning(func.length(messages.c.message))
-    )
-    octets = gone.scalars().all()
-    connection.execute(
-        update(inboxes)
-        .where(inboxes.c.client == client, inboxes.c.acknowledged < cursor)
-        .values(
-            acknowledged=cursor,
-            waiting_messages=inboxes.c.waiting_messages - len(octets),
-            waiting_octets=inboxes.c.waiting_octets - sum(octets),
-        )
-    )
+    gone = [octets for (octets,) in _FORGET.run(connection, of=client, cursor=cursor)]
+    _FORGOTTEN.run(connection, of=client, cursor=cursor, messages=len(gone), octets=sum(gone))
 
 
 def waiting(connection: Connection) -> int:

@@ -124,6 +124,20 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A message that another domain has relayed to us.
+
+    Attributes:
+        named: as for `messages.submit`.
+        flooded: recipients who have had more messages than they may, this one and those after it.
+    """
+
+    message: RelayedMessage
+    named: frozenset[bytes] | None = None
+    flooded: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True)
 class Waiting:
     """A message that waits for a domain, and the rows that it stands for."""
 
@@ -158,6 +172,7 @@ def take_on(
     refused: Collection[str],
     now: int,
     bounds: Bounds,
+    named: frozenset[bytes] | None = None,
 ) -> list[RecipientStatus]:
     """Take on a message of a client of ours, for identities of any domain.
 
@@ -165,6 +180,7 @@ def take_on(
         sender: the client's key.
         recipients: identities, each with its domain.
         refused: domains that are not spoken with.
+        named: as for `messages.submit`.
 
     Returns:
         For each recipient, what became of the message; taking on the same again changes nothing.
@@ -176,7 +192,7 @@ def take_on(
             statuses.append(RecipientStatus.refused)
         elif domain == own_domain:
             statuses.append(
-                _deliver_here(connection, known, recipient, domain, message_id, message, now, bounds)
+                _deliver_here(connection, known, recipient, domain, message_id, message, now, bounds, named)
             )
         else:
             statuses.append(_queue(connection, known, recipient, domain, message, bounds))
@@ -225,8 +241,11 @@ def _deliver_here(
     message: bytes,
     now: int,
     bounds: Bounds,
+    named: frozenset[bytes] | None,
 ) -> RecipientStatus:
-    (status,) = messages.submit(connection, [recipient], message_id, message, now, bounds.room).statuses
+    (status,) = messages.submit(
+        connection, [recipient], message_id, message, now, bounds.room, named
+    ).statuses
     if status is not RecipientStatus.unknown and _row(connection, known, recipient) is None:
         connection.execute(
             insert(relay_outbox).values(message=known, domain=domain, recipient=recipient, waits=False)
@@ -271,6 +290,11 @@ def _count(connection: Connection, domain: str, rows: int, octets: int) -> None:
 
 
 # -- to other domains
+
+
+def waiting(connection: Connection) -> int:
+    """How many messages wait for other domains, each counted once for every recipient."""
+    return int(connection.scalar(select(func.sum(peers.peers.c.queued))) or 0)
 
 
 def waiting_domains(connection: Connection) -> list[str]:
@@ -451,7 +475,7 @@ def expire(connection: Connection, now: int) -> None:
 def receive(
     connection: Connection,
     domain: str,
-    relayed: Sequence[RelayedMessage],
+    relayed: Sequence[Arrived],
     notices: Iterable[Notice],
     now: int,
     room: Room,
@@ -460,13 +484,14 @@ def receive(
     # A later message must not overtake one that found an inbox full, should there be room a moment later.
     full: set[bytes] = set()
     results = []
-    for message in relayed:
-        statuses = []
+    for arrived in relayed:
+        message, statuses = arrived.message, []
+        full |= arrived.flooded
         for recipient in message.recipients:
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, room
+                    connection, [recipient], message.message_id, message.message, now, room, arrived.named
                 ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)

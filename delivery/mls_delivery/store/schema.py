@@ -31,18 +31,25 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._texts: dict[str, str] = {}
+        self._made: dict[str, tuple[str, dict[str, object]]] = {}
 
     def run(self, connection: Connection, **values: object) -> CursorResult[*tuple[Any, ...]]:
         """Run it once."""
-        return connection.exec_driver_sql(self._text(connection.dialect), values)
+        statement, constants = self._for(connection.dialect)
+        return connection.exec_driver_sql(statement, constants | values)
 
     def run_for_each(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
         """Run it for each of some rows, at least one."""
-        connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+        statement, constants = self._for(connection.dialect)
+        complete = [constants | row for row in rows] if constants else list(rows)
+        # Drivers make more of a list with one row than it needs.
+        connection.exec_driver_sql(statement, complete[0] if len(complete) == 1 else complete)
 
-    def _text(self, dialect: Dialect) -> str:
-        text = self._texts.get(dialect.name)
-        if text is None:
-            text = self._texts[dialect.name] = str(self._statement.compile(dialect=dialect))
-        return text
+    def _for(self, dialect: Dialect) -> tuple[str, dict[str, object]]:
+        """The statement as a database wants it, and the values that are part of it."""
+        made = self._made.get(dialect.name)
+        if made is None:
+            compiled = self._statement.compile(dialect=dialect)
+            constants = {name: value for name, value in compiled.params.items() if value is not None}
+            made = self._made[dialect.name] = (str(compiled), constants)
+        return made

@@ -25,8 +25,10 @@ from ..client import (
     Event,
     GroupJoined,
     GroupReinitialized,
+    LogFault,
     MessageReceived,
     MessageRefused,
+    OwnDevicesChanged,
     Ports,
     RemovedFromGroup,
     Sent,
@@ -98,6 +100,14 @@ class UndeliveredEvent(TypedDict):
     reason: str
 
 
+class DevicesEvent(TypedDict):
+    """The identity has other devices than the client knew of."""
+
+    client: int
+    admitted: list[bytes]
+    revoked: list[bytes]
+
+
 class _OfSomeGroup(TypedDict, total=False):
     group_id: bytes
 
@@ -116,6 +126,7 @@ EVENTS: dict[str, type] = {
     "removed": RemovedEvent,
     "connection": ConnectionEvent,
     "undelivered": UndeliveredEvent,
+    "devices": DevicesEvent,
     "error": ErrorEvent,
 }
 
@@ -124,10 +135,10 @@ EVENTS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class _Running:
-    """A client, and the task that receives for it."""
+    """A client, and the task that receives for it once it is registered."""
 
     client: Client
-    receiving: asyncio.Task[None]
+    receiving: asyncio.Task[None] | None
 
 
 class Bridge:
@@ -149,6 +160,24 @@ class Bridge:
         return {"domain": domain, "url": service.url, "versions": list(service.description.versions)}
 
     async def create_client(self, *, identity: str, fanout: str | None = None) -> Shape:
+        number, client = await self._new_client(identity, fanout)
+        await client.register()
+        self._begin_to_receive(number, client)
+        return shapes.client_state(number, client)
+
+    async def create_device(self, *, identity: str, fanout: str | None = None) -> Shape:
+        number, client = await self._new_client(identity, fanout)
+        self._clients[number] = _Running(client, None)
+        return shapes.client_state(number, client)
+
+    async def register(self, *, client: int) -> None:
+        holder = self._client(client)
+        await holder.register()
+        running = self._clients.get(client)
+        if running is not None and running.receiving is None:
+            self._begin_to_receive(client, holder)
+
+    async def _new_client(self, identity: str, fanout: str | None) -> tuple[int, Client]:
         number = self._next_client
         self._next_client += 1
         ports = Ports(
@@ -165,19 +194,28 @@ class Bridge:
         client.use_services(self._services)
         if fanout is not None:
             await client.set_fanout(fanout)
-        await client.register()
+        return number, client
+
+    def _begin_to_receive(self, number: int, client: Client) -> None:
         # The page's signal ends the registration, but not what the client receives from then on.
         abort_signal.set(None)
         receiving = asyncio.create_task(self._receive(number, client))
         self._clients[number] = _Running(client, receiving)
-        account = client.account
-        return {
-            "client": number,
-            "identity": account.identity,
-            "domain": account.domain,
-            "fingerprint": shapes.fingerprint(account.identity_key.public_key),
-            "fanout": client.fanout.value,
-        }
+
+    async def device_request(self, *, client: int) -> str:
+        return self._client(client).device_request()
+
+    async def admit_device(self, *, client: int, request: str) -> bytes:
+        return await self._client(client).admit_device(request)
+
+    async def devices(self, *, client: int) -> list[Shape]:
+        return [shapes.device(device) for device in await self._client(client).devices()]
+
+    async def revoke_device(self, *, client: int, client_id: bytes) -> list[bytes]:
+        return list(await self._client(client).revoke_device(client_id))
+
+    async def clear_log_fault(self, *, client: int, domain: str) -> None:
+        await self._client(client).clear_log_fault(domain)
 
     async def set_fanout(self, *, client: int, fanout: str) -> None:
         await self._client(client).set_fanout(fanout)
@@ -203,6 +241,10 @@ class Bridge:
 
     async def remove_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
         return self._changed(client, group_id, await self._client(client).remove(group_id, identity))
+
+    async def remove_device(self, *, client: int, group_id: bytes, identity: str, client_id: bytes) -> Shape:
+        removed = await self._client(client).remove_device(group_id, identity, client_id)
+        return self._changed(client, group_id, removed)
 
     async def update_group(self, *, client: int, group_id: bytes) -> Shape:
         return self._changed(client, group_id, await self._client(client).update(group_id))
@@ -231,7 +273,8 @@ class Bridge:
         holder = self._client(client)
         running = self._clients.pop(client)
         await holder.close()
-        running.receiving.cancel()
+        if running.receiving is not None:
+            running.receiving.cancel()
 
     async def verify_vectors(self, *, data: bytes) -> Shape:
         # Whoever only calls does not wait for these modules at start-up.
@@ -290,6 +333,15 @@ class Bridge:
                     "undelivered",
                     UndeliveredEvent(client=number, message_id=message_id, identity=identity, reason=reason),
                 )
+            case OwnDevicesChanged(admitted, revoked):
+                self._emit(
+                    "devices",
+                    DevicesEvent(client=number, admitted=list(admitted), revoked=list(revoked)),
+                )
+            case LogFault(domain, shown, evidence):
+                fault = shapes.fault(shown)
+                fault["details"] |= {"domain": domain, "evidence": [head.encode() for head in evidence]}
+                self._emit("error", ErrorEvent(client=number, fault=fault))
             case MessageRefused():
                 refused = shapes.fault(event.error)
                 refused["details"] |= {"refused": True, "held": event.held}
@@ -307,11 +359,19 @@ class Bridge:
 HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "setDeliveryService": Bridge.set_delivery_service,
     "createClient": Bridge.create_client,
+    "createDevice": Bridge.create_device,
+    "register": Bridge.register,
+    "deviceRequest": Bridge.device_request,
+    "admitDevice": Bridge.admit_device,
+    "devices": Bridge.devices,
+    "revokeDevice": Bridge.revoke_device,
     "setFanout": Bridge.set_fanout,
+    "clearLogFault": Bridge.clear_log_fault,
     "fetchKeyBundles": Bridge.fetch_key_bundles,
     "createGroup": Bridge.create_group,
     "addMember": Bridge.add_member,
     "removeMember": Bridge.remove_member,
+    "removeDevice": Bridge.remove_device,
     "updateGroup": Bridge.update_group,
     "sendMessage": Bridge.send_message,
     "flush": Bridge.flush,

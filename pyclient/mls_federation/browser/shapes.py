@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..client import Delivery, GroupDetails, Sent
+from ..client import Client, Delivery, DeviceDetails, GroupDetails, Sent
 from ..crypto import SignatureScheme
 from ..errors import DecodeError, MLSError, ServiceError
 from ..federation.credentials import basic_identity
@@ -45,6 +45,29 @@ def vector_result(result: Result) -> Shape:
         "failed": result.failed,
         "skipped": result.skipped,
         "failures": [{"entry": failure.entry, "fault": fault(failure.error)} for failure in result.failures],
+    }
+
+
+def client_state(number: int, client: Client) -> Shape:
+    """`ClientState`: who a client is."""
+    account = client.account
+    return {
+        "client": number,
+        "identity": account.identity,
+        "domain": account.domain,
+        "clientId": account.client_id,
+        "fingerprint": fingerprint(account.identity_key.public_key),
+        "fanout": client.fanout.value,
+    }
+
+
+def device(details: DeviceDetails) -> Shape:
+    """`Device`: one of those that an identity has or had."""
+    return {
+        "clientId": details.client_id,
+        "fingerprint": fingerprint(details.identity_key),
+        "self": details.is_self,
+        "active": details.is_active,
     }
 
 

@@ -23,9 +23,11 @@ from ..mls.framing import ContentType, SenderType
 from . import forks, ordered
 from .agreeing import check_agreed
 from .events import (
+    BackgroundFailure,
     EpochChanged,
     Event,
     GroupJoined,
+    GroupReinitialized,
     MessageNotDelivered,
     MessageReceived,
     MessageRefused,
@@ -35,6 +37,7 @@ from .events import (
 from .log_state import after_telling, hear
 from .members import check_proposed, check_same_identities, names, unchanged, verified_members
 from .payload import show
+from .reinitialization import begin_anew, has_begun
 from .session import put_out
 from .state import RETENTION, ClientState, GroupState, PastState
 from .welcoming import welcomed
@@ -115,6 +118,11 @@ def _accept_group_message(
         return _enter(provider, state, known, received, now)
     if isinstance(received, ApplicationMessage):
         return _accept_data(provider, state, known, received, now)
+    if known.ordered_by_service:
+        raise ValidationError(
+            "a proposal by itself, where a service orders commits: each has its proposals in itself",
+            code="proposal-alone",
+        )
     check_proposed(provider, known, received)
     return Accepted(state.with_group(replace(known, group=received.group)), ())
 
@@ -239,7 +247,23 @@ def accept_receipt(
         added=names(after.identities.values(), known.identities.values()),
         removed=names(known.identities.values(), after.identities.values()),
     )
-    return _accept_held(provider, state, group_id, [event], now)
+    events: list[Event] = [event]
+    if has_begun(after):
+        state, began = _begun_anew(provider, state, group_id, now)
+        events.append(began)
+    return _accept_held(provider, state, group_id, events, now)
+
+
+def _begun_anew(
+    provider: CryptoProvider, state: ClientState, group_id: bytes, now: int
+) -> tuple[ClientState, Event]:
+    """Our commit has ended a group that is to begin anew: make the new one at once, so that nothing can come in between."""
+    try:
+        after = begin_anew(provider, state, group_id, now)
+    except RemoteError as error:
+        # Somebody's keys have expired while the service was not reached: it is tried again with fresh ones.
+        return state, BackgroundFailure(error)
+    return after, GroupReinitialized(group_id, after.group(group_id).successor)
 
 
 def accept_missed(
@@ -273,7 +297,9 @@ def _enter(
     """Go into the epoch that a commit of another begins."""
     identities = verified_members(provider, received.group, unchanged(known, received.removed))
     check_same_identities(known.identities, identities, received)
-    check_agreed(received.group, identities, known.agreement)
+    added = [leaf for leaf in received.added if leaf != received.sender]
+    if added or received.group.context.extensions != known.group.context.extensions:
+        check_agreed(received.group, identities, known.agreement)
     after = forks.advance(known, received.group, identities, received.sender, now, left=left)
     if receipt is not None:
         after = ordered.with_receipt(after, known, receipt)

@@ -27,6 +27,10 @@ PREFERRED_SUITES = (
 # Seconds that a KeyPackage is good for, and how far clocks may differ.
 KEY_LIFETIME = 90 * 24 * 3600
 CLOCK_TOLERANCE = 3600
+# Seconds after which keys are made in the place of those that are still good, and for which private keys are kept when they are
+# not: a Welcome may wait in our inbox for as long.
+KEY_RENEWAL = 30 * 24 * 3600
+KEYS_KEPT = 30 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,21 @@ class OwnKeySet:
     packages: tuple[tuple[bytes, OwnKeyPackage], ...] = field(repr=False)
     last_resort: bool
     unconfirmed: KeySet | None = field(default=None, repr=False)
+
+    def is_fresh(self, now: int) -> bool:
+        """Whether it need not be replaced yet."""
+        return self._lifetime.not_before + CLOCK_TOLERANCE + KEY_RENEWAL > now
+
+    def is_of_use(self, now: int) -> bool:
+        """Whether a Welcome for it may still come."""
+        return self._lifetime.not_after + KEYS_KEPT > now
+
+    @property
+    def _lifetime(self) -> Lifetime:
+        """That of all its KeyPackages, which were made at the same time."""
+        lifetime = self.packages[0][1].key_package.leaf_node.source
+        assert isinstance(lifetime, Lifetime)
+        return lifetime
 
 
 def new_account(provider: CryptoProvider, identity: str) -> Account:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Literal
 
 from ..crypto import CipherSuite
-from ..errors import RemoteError, StateError, TransportError, UnsupportedError, UsageError
+from ..errors import RemoteError, ServiceError, StateError, TransportError, UnsupportedError, UsageError
 from ..federation.audit import Finding
 from ..federation.binding import domain_of
 from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
 from ..mls import export_secret
-from . import devices, log, session
+from . import devices, log, newcomers, session
 from .account import Account, new_account, supported_suites
 from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
@@ -28,8 +28,9 @@ from .ordering import Ordering
 from .outbox import check_size, deliver, try_again
 from .ports import Ports
 from .receiving import Receiver
+from .reinitialization import current
 from .results import Delivery, FetchedKeys, GroupDetails, Sent, details
-from .state import ClientState, Fanout, Outgoing
+from .state import ClientState, Fanout, GroupState, Outgoing
 
 
 class Client:
@@ -272,14 +273,21 @@ class Client:
             await self._core.keep(after)
         return self.group_details(new_id)
 
-    async def add(self, group_id: bytes, identity: str) -> Sent:
+    async def add(self, group_id: bytes, identity: str, *, reinit: bool = False) -> Sent:
         """Add the clients of an identity that are not in the group, by the keys fetched last, or by fresh ones if those do
         not fit. For our own identity, these are our other devices.
 
+        Args:
+            group_id: if the group has begun anew as another, they are added to that one.
+            reinit: whether the group may begin anew in another cipher suite, if they lack its own: the application is told by
+                `GroupReinitialized`.
+
         Raises:
             StateError: code `no-such-group`, `unknown-domain`; `already-member`: they all are; `log-fault`.
-            Everything that `fetch_key_bundles` raises.
+            NoCommonSuite: they lack the group's cipher suite; it says who supports what.
+            Everything that `fetch_key_bundles` raises; with `reinit`, what `newcomers.plan_with` does.
         """
+        group_id = current(self._core.state, group_id)
         known = self._core.state.group(group_id)
         suite = known.group.cipher_suite
         self._core.state.logs.check(domain_of(identity))
@@ -287,14 +295,36 @@ class Client:
             await devices.check_missing(self._core, known, identity)
         fetched = self._fetched.pop(identity, None)
         if fetched is None or any(bundle.chosen != suite for bundle in fetched.bundles):
-            fetched = await self.fetch_key_bundles(identity, [suite])
-            del self._fetched[identity]
+            try:
+                fetched = await self._fetch(identity, [suite])
+            except ServiceError as error:
+                if error.code != "no-common-suite":
+                    raise
+                return await self._add_anew(known, identity, reinit=reinit)
         return await self._command(
             lambda state: session.add_clients(
                 self._core.ports.provider, state, group_id, fetched.bundles, self._core.ports.now()
             ),
             group_id,
         )
+
+    async def _add_anew(self, known: GroupState, identity: str, *, reinit: bool) -> Sent:
+        provider, group_id = self._core.ports.provider, known.group.group_id
+        anew = await newcomers.plan_with(provider, self._fetch, known, identity, reinit=reinit)
+        ended = await self._command(
+            lambda state: session.end_group(provider, state, group_id, anew, self._core.ports.now()), group_id
+        )
+        new_id = current(self._core.state, group_id)
+        if new_id == group_id:
+            return ended  # Its service was not reached: the rest follows when it is.
+        return await self._command(
+            lambda state: session.repeat(provider, state, new_id, self._core.ports.now()), new_id
+        )
+
+    async def _fetch(self, identity: str, suites: Sequence[CipherSuite]) -> FetchedKeys:
+        fetched = await self.fetch_key_bundles(identity, suites)
+        del self._fetched[identity]
+        return fetched
 
     async def remove(self, group_id: bytes, identity: str) -> Sent:
         """Remove all clients of an identity.
@@ -376,7 +406,7 @@ class Client:
             await deliver(self._core)
 
     async def send(self, group_id: bytes, data: bytes) -> Sent:
-        """Encrypt data for a group and hand it to the members' delivery services.
+        """Encrypt data for a group, or for the one as which it has begun anew, and hand it to the members' delivery services.
 
         What cannot be handed over now waits in the outbox, and is tried again while the client runs, and by `flush`.
 
@@ -384,6 +414,7 @@ class Client:
             StateError: code `no-such-group`.
             UsageError: code `message-too-large`: a member's delivery service would not take it.
         """
+        group_id = current(self._core.state, group_id)
         check_size(self._core, self._core.state.group(group_id), data)
         core = self._core
         async with core.sending:

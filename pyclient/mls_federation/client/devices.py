@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..errors import ServiceError, StateError, ValidationError
 from ..federation.credentials import basic_identity
@@ -20,7 +20,7 @@ from ..federation.devices import (
 )
 from .core import Core
 from .delivery_service import add_device_event
-from .log import accept_history, fetch_devices
+from .log import accept_history, fetch_devices, keep_lineage
 from .members import leaves_of
 from .state import GroupState
 
@@ -56,10 +56,7 @@ async def register(core: Core, sign_in_token: str | None) -> None:
     """
     await session_token(core, sign_in_token)
     own = (await fetch_own_devices(core)).device_of(core.state.account.credential)
-    async with core.changing:
-        account = core.state.account
-        if account.lineage != own.lineage:
-            await core.keep(replace(core.state, account=replace(account, lineage=own.lineage)))
+    await keep_lineage(core, own)
 
 
 async def session_token(core: Core, sign_in_token: str | None = None) -> bytes:
@@ -135,7 +132,7 @@ async def check_missing(core: Core, known: GroupState, identity: str) -> None:
 
 
 async def list_devices(core: Core) -> tuple[DeviceDetails, ...]:
-    """All devices that our identity has or had, in the order of their client ids, the active ones first."""
+    """All devices that our identity has, in the order in which they came, and then those that it had."""
     devices = await fetch_own_devices(core)
     own = core.state.account.client_id
     return tuple(
@@ -146,7 +143,7 @@ async def list_devices(core: Core) -> tuple[DeviceDetails, ...]:
             is_active=is_active,
         )
         for known, is_active in ((devices.active, True), (devices.revoked, False))
-        for client_id, device in sorted(known.items())
+        for client_id, device in known.items()
     )
 
 

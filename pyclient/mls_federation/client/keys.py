@@ -17,8 +17,20 @@ FIRST_KEY_SETS = 3
 KEY_SETS = 8
 
 
+async def renew_key_sets(core: Core) -> None:
+    """Publish fresh key sets if it is long since we did. Those that are there already are handed out first.
+
+    Raises:
+        ServiceError, TransportError: our delivery service did not take them.
+    """
+    now = core.ports.now()
+    fresh = [own for own in core.state.key_sets if own.is_fresh(now)]
+    if not all(any(own.last_resort is kind for own in fresh) for kind in (False, True)):
+        await publish_key_sets(core, KEY_SETS)
+
+
 async def publish_key_sets(core: Core, count: int) -> None:
-    """Publish so many key sets for one use, and one of last resort if we have none; their private keys are kept first.
+    """Publish so many key sets for one use, and one of last resort if we have no fresh one; their private keys are kept first.
 
     Sets of which we do not know whether they arrived are published again, and count.
 
@@ -26,14 +38,15 @@ async def publish_key_sets(core: Core, count: int) -> None:
         ServiceError, TransportError: our delivery service did not take them.
     """
     async with core.changing:
+        now = core.ports.now()
         sets = core.state.key_sets
         count -= sum(1 for own in sets if own.unconfirmed is not None and not own.last_resort)
         made = new_key_sets(
             core.ports.provider,
             core.state.account,
-            core.ports.now(),
+            now,
             count=max(0, count),
-            last_resort=not any(own.last_resort for own in sets),
+            last_resort=not any(own.last_resort and own.is_fresh(now) for own in sets),
         )
         if made:
             await core.keep(replace(core.state, key_sets=(*sets, *made)))

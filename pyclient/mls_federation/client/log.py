@@ -13,7 +13,8 @@ from functools import partial
 from ..errors import MLSError, RemoteError, ServiceError, TransportError, ValidationError, VerificationError
 from ..federation.audit import Finding, audit
 from ..federation.binding import domain_of
-from ..federation.devices import DeviceEventType, Devices
+from ..federation.credentials import basic_identity
+from ..federation.devices import Device, DeviceEventType, Devices
 from ..federation.log import (
     ConsistencyRequest,
     IdentityHistory,
@@ -98,10 +99,16 @@ def check_fetched(devices: Devices, identity: str, fetched: FetchedKeys) -> None
     """Return if the clients of whom there are keys, or none, are those that may speak for the identity, and all of them.
 
     Raises:
-        ValidationError: code `not-in-log`, `revoked-device`, `device-left-out`.
+        ValidationError: code `not-in-log`, `revoked-device`, `device-left-out`; `bad-lineage`: a device shows in its leaves
+            that it belongs to somebody else of that name.
     """
+    root_key = basic_identity(devices.root).public_key
     for bundle in fetched.bundles:
         logged_device(devices, bundle.user_init_key.credential, bundle.client_id)
+        if bundle.root_key != root_key:
+            raise ValidationError(
+                f"a device of {identity} does not show that it was admitted", code="bad-lineage"
+            )
     named = {bundle.client_id for bundle in fetched.bundles} | {one.client_id for one in fetched.without}
     if not named <= devices.active.keys():
         raise ValidationError(f"a client of {identity} that is not in the log", code="not-in-log")
@@ -154,12 +161,20 @@ async def watch(core: Core) -> None:
         )
         evidence = (history.head,)
         devices = await accept_history(core, account.identity, history, before)
-        logged_device(devices, account.credential, account.client_id)
+        await keep_lineage(core, logged_device(devices, account.credential, account.client_id))
     except (ServiceError, TransportError):
         raise
     except RemoteError as error:
         if error.code != "revoked-device":
             await _fault(core, account.domain, error, evidence)
+
+
+async def keep_lineage(core: Core, own: Device) -> None:
+    """Keep what our leaves must show: who has admitted us."""
+    async with core.changing:
+        account = core.state.account
+        if account.lineage != own.lineage:
+            await core.keep(replace(core.state, account=replace(account, lineage=own.lineage)))
 
 
 async def settle(core: Core, domain: str) -> None:
@@ -313,11 +328,12 @@ async def _keep(core: Core, change: Callable[[Logs], Logs]) -> None:
 def _tell_news(core: Core, events: Iterable[LoggedEvent], seen: int) -> None:
     """Tell of devices of ours that came or went since we looked last, by others than this device."""
     account = core.state.account
-    news = [logged.event for logged in events]
-    if not seen:
-        # What came before us has admitted us.
-        seen = 1 + next((at for at, event in enumerate(news) if event.credential == account.credential), -1)
-    news = [event for event in news[seen:] if event.signer != account.credential]
+    chain = [logged.event for logged in events]
+    # What came before us has admitted us, and who is not admitted yet has no devices.
+    joined = next(
+        (at for at, event in enumerate(chain, 1) if event.credential == account.credential), len(chain)
+    )
+    news = [event for event in chain[max(seen, joined) :] if event.signer != account.credential]
     admitted = tuple(event.client_id for event in news if event.event_type is not DeviceEventType.revoke)
     revoked = tuple(event.client_id for event in news if event.event_type is DeviceEventType.revoke)
     if admitted or revoked:

@@ -75,7 +75,7 @@ def registration(known: GroupState, *, in_session: bool) -> RegisterGroupRequest
 def commit_request(pending: OwnCommit) -> CommitRequest:
     """Asks the service to order our commit."""
     info = group_info(pending.group, with_tree=False, with_external_pub=True)
-    return CommitRequest(commit=pending.message, proposals=(), group_info=mls_message(info).encode())
+    return CommitRequest(commit=pending.message, group_info=mls_message(info).encode())
 
 
 # -- receipts

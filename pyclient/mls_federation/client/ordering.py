@@ -124,8 +124,8 @@ class Ordering:
         return due or waits or self._is_to_register(known)
 
     def _is_to_register(self, known: GroupState) -> bool:
-        """Whether a group was handed over to our own service, and we do not know that that knows it."""
-        return known.group.epoch in known.receipts and not known.registered and self._is_ours(known)
+        """Whether a group was handed over to our own service, or has begun anew there, and we do not know that that knows it."""
+        return known.group.epoch > 0 and not known.registered and self._is_ours(known)
 
     def _is_ours(self, known: GroupState) -> bool:
         """Whether our own service orders a group's commits."""
@@ -217,7 +217,7 @@ class Ordering:
             else:
                 await self._ask(known, register)
         except ServiceError as error:
-            if error.code == "invalid-group" and not ours:
+            if error.code in ("invalid-group", "unauthorized") and not ours:
                 raise StateError(
                     f"the service of {known.agreement.domain.decode('ascii')} is to order the group's commits, and does not"
                     " know it yet; a member of that domain will tell it",

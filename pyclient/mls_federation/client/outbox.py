@@ -129,17 +129,22 @@ async def _work_through(core: Core, key: str) -> None:
     lane = _lane(core, key)
     async with lane.lock:
         lane.busy = True
+        wanted = 0
         try:
             left = await _hand_over_lane(core, key)
         except (TransportError, RemoteError, StateError, StorageError) as error:
             core.tell(BackgroundFailure(error))
             left = True
+            if isinstance(error, ServiceError) and error.retry_after:
+                wanted, lane.failures = error.retry_after, max(lane.failures, _PATIENCE)
         finally:
             lane.busy = False
         if left:
-            lane.not_before = core.ports.now() + _pause(core, lane.failures)
-            lane.failures += 1
             core.something_left.set()
+            # Commands try before their time, and must not make the pauses grow.
+            if wanted or core.ports.now() >= lane.not_before:
+                lane.not_before = core.ports.now() + max(_pause(core, lane.failures), wanted)
+                lane.failures += 1
         else:
             lane.failures, lane.not_before = 0, 0.0
 

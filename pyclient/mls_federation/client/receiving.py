@@ -16,6 +16,7 @@ from ..federation.binding import (
     InboxHello,
     InboxKeyCount,
     InboxNotice,
+    InboxReady,
     NoticeReason,
 )
 from . import log
@@ -24,7 +25,7 @@ from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
 from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
-from .keys import KEY_SETS, publish_key_sets
+from .keys import KEY_SETS, publish_key_sets, renew_key_sets
 from .ordering import Ordering
 from .outbox import keep_trying, try_again
 from .ports import Connection, ConnectionEnded
@@ -142,11 +143,18 @@ class Receiver:
         elif isinstance(frame.frame, InboxNotice):
             await self._take_notice(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
-        elif isinstance(frame.frame, InboxKeyCount):
-            try:
-                await publish_key_sets(core, KEY_SETS - frame.frame.available)
-            except (TransportError, RemoteError) as error:
-                core.tell(BackgroundFailure(error))
+        else:
+            await self._see_to_keys(frame.frame)
+
+    async def _see_to_keys(self, frame: InboxReady | InboxKeyCount) -> None:
+        core = self._core
+        try:
+            if isinstance(frame, InboxReady):
+                await renew_key_sets(core)
+            else:
+                await publish_key_sets(core, KEY_SETS - frame.available)
+        except (TransportError, RemoteError) as error:
+            core.tell(BackgroundFailure(error))
 
     async def _take_message(self, delivery: InboxDelivery) -> None:
         core = self._core

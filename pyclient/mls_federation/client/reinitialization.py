@@ -18,8 +18,8 @@ from ..errors import StateError, ValidationError
 from ..federation.group_agreement import with_agreement
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.manifest import VerifiedBundle
-from ..federation.negotiation import best_common_suite, bundle_support, leaf_support, new_agreement
-from ..mls import Group, OwnKeyPackage, Welcome, join, reinitialize
+from ..federation.negotiation import Support, best_common_suite, bundle_support, leaf_support, new_agreement
+from ..mls import Group, KeyPackage, OwnKeyPackage, Welcome, join, reinitialize
 from ..mls.nodes import ProtocolVersion
 from ..mls.proposals import ReInit
 from ..mls.tree_math import LeafIndex
@@ -66,27 +66,12 @@ def plan(
     group = known.group
     if not known.ordered_by_service:
         raise StateError(
-            "a group whose members order commits cannot begin anew; let a delivery service order them first",
+            "a group whose members order its commits cannot begin anew: another commit might win over the one that ends it",
             code="needs-ordering-service",
         )
     if group.reinit is not None:
         raise StateError("the group has begun anew as another", code="group-ended")
-    by_client = {(bundle.identity, bundle.identity_key): bundle.key_package for bundle in members}
-    packages, clients = [], []
-    for member in group.members:
-        who = known.identities[member.leaf_index]
-        if member.leaf_index == group.own_leaf:
-            clients.append(leaf_support(member.leaf_node, who))
-            continue
-        package = by_client.get((who.identity, who.identity_key))
-        if package is None:
-            raise ValidationError(
-                f"a client of {who.identity} has no keys for cipher suite 0x{suite:04x} at its delivery service",
-                code="keys-missing",
-            )
-        packages.append(package)
-        fresh = verify_leaf_identity(provider, suite, package.leaf_node)
-        clients.append(leaf_support(package.leaf_node, fresh))
+    packages, clients = _fresh(provider, known, suite, members)
     before = known.agreement
     agreement = new_agreement(
         clients,
@@ -101,7 +86,46 @@ def plan(
         cipher_suite=suite,
         extensions=with_agreement(group.context.extensions, agreement),
     )
-    return Anew(begins, tuple(packages), tuple(bundle.key_package for bundle in newcomers))
+    return Anew(begins, packages, tuple(bundle.key_package for bundle in newcomers))
+
+
+def planned_again(
+    provider: CryptoProvider,
+    known: GroupState,
+    members: Iterable[VerifiedBundle],
+    newcomers: Iterable[VerifiedBundle],
+) -> Anew:
+    """The plan of a group that `has_begun`, with fresh KeyPackages: those that it had could not be used any more.
+
+    Raises:
+        ValidationError: code `keys-missing`.
+    """
+    assert known.anew is not None  # it has begun
+    packages, _ = _fresh(provider, known, known.anew.begins.cipher_suite, members)
+    return Anew(known.anew.begins, packages, tuple(bundle.key_package for bundle in newcomers))
+
+
+def _fresh(
+    provider: CryptoProvider, known: GroupState, suite: CipherSuite, members: Iterable[VerifiedBundle]
+) -> tuple[tuple[KeyPackage, ...], list[Support]]:
+    """A KeyPackage of each member but ourselves, and what everybody supports."""
+    by_client = {(bundle.identity, bundle.identity_key): bundle.key_package for bundle in members}
+    packages, clients = [], []
+    for member in known.group.members:
+        who = known.identities[member.leaf_index]
+        if member.leaf_index == known.group.own_leaf:
+            clients.append(leaf_support(member.leaf_node, who))
+            continue
+        package = by_client.get((who.identity, who.identity_key))
+        if package is None:
+            raise ValidationError(
+                f"a client of {who.identity} has no keys for cipher suite 0x{suite:04x} at its delivery service",
+                code="keys-missing",
+            )
+        packages.append(package)
+        fresh = verify_leaf_identity(provider, suite, package.leaf_node)
+        clients.append(leaf_support(package.leaf_node, fresh))
+    return tuple(packages), clients
 
 
 def has_begun(known: GroupState) -> bool:
@@ -127,7 +151,7 @@ def begin_anew(provider: CryptoProvider, state: ClientState, group_id: bytes, no
     group = pending.group
     identities = verified_members(provider, group, {})
     check_agreed(group, identities)
-    begun = _group_state(group, identities)
+    begun = _group_state(state, group, identities)
     if anew.newcomers:
         begun = replace(begun, intents=(Intent(added=anew.newcomers),))
     state = state.with_group(replace(known, anew=None, successor=group.group_id)).with_group(begun)
@@ -160,7 +184,7 @@ def join_anew(
         identities = verified_members(provider, group, {})
         check_agreed(group, identities)
         old = replace(known, anew=None, successor=group.group_id)
-        return state.with_group(old).with_group(_group_state(group, identities)), group_id
+        return state.with_group(old).with_group(_group_state(state, group, identities)), group_id
     return None
 
 
@@ -173,5 +197,10 @@ def current(state: ClientState, group_id: bytes) -> bytes:
     return group_id
 
 
-def _group_state(group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> GroupState:
-    return GroupState(group, identities, history={group.epoch: group.context.confirmed_transcript_hash})
+def _group_state(
+    state: ClientState, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]
+) -> GroupState:
+    begun = GroupState(group, identities, history={group.epoch: group.context.confirmed_transcript_hash})
+    # Any member whose own service is to order can tell it of the group, and nobody else can.
+    ours = begun.agreement.domain.decode("ascii") == state.account.domain
+    return replace(begun, registered=not ours)

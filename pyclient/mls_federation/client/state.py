@@ -311,11 +311,14 @@ class ClientState:
         return replace(self, departed=departed)
 
     def forgetting(self, now: int) -> ClientState:
-        """This state without the keys of past epochs whose time is over; itself if there are none.
+        """This state without the keys of past epochs, and of key sets, whose time is over; itself if there are none.
 
         Args:
             now: Unix seconds.
         """
+        key_sets = self.key_sets
+        if not all(own.is_of_use(now) for own in key_sets):
+            key_sets = tuple(own for own in key_sets if own.is_of_use(now))
         groups = _forgetting(self.groups, now)
         departed = _forgetting(self.departed, now)
         if not all(known.line for known in departed.values()):
@@ -323,9 +326,14 @@ class ClientState:
         spent = self.spent
         if any(now - package.used > FORK_SECONDS for package in spent):
             spent = tuple(package for package in spent if now - package.used <= FORK_SECONDS)
-        if groups is self.groups and departed is self.departed and spent is self.spent:
+        if (
+            groups is self.groups
+            and departed is self.departed
+            and spent is self.spent
+            and key_sets is self.key_sets
+        ):
             return self
-        return replace(self, groups=groups, departed=departed, spent=spent)
+        return replace(self, groups=groups, departed=departed, spent=spent, key_sets=key_sets)
 
     def without_group(self, group_id: bytes) -> ClientState:
         """This state without a group."""

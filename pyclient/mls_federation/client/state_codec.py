@@ -15,34 +15,43 @@ from typing import Any
 
 from ..codec import ClosedEnum8, Opt, Struct, Vec, opaque, uint16, uint32, uint64
 from ..crypto import CryptoProvider, KeyPair, SignatureScheme
-from ..errors import DecodeError, UnsupportedError
 from ..federation.binding import Boolean, KeySet
-from ..federation.branches import EpochHash
 from ..federation.devices import DeviceEvent
-from ..federation.identity import VerifiedIdentity
-from ..federation.ordering import OrderingReceipt
-from ..mls import KeyPackage, decode_group, decode_key_package, encode_group, encode_key_package
-from ..mls.proposals import ReInit
-from ..mls.tree_math import LeafIndex
+from ..mls import decode_key_package, encode_key_package
 from .account import Account, OwnKeySet
 from .events import MessageReceived
-from .log_codec import StoredLogs, StoredTold, load_logs, store_logs
+from .group_codec import (
+    STATE_VERSION,
+    StoredAllPastIdentities,
+    StoredGroupState,
+    StoredIdentities,
+    StoredPastEpochs,
+    StoredPastGroup,
+    StoredPastState,
+    StoredTree,
+    check_version,
+    load_group,
+    load_past_state,
+    malformed,
+    store_group,
+    store_identities,
+    store_past_epochs,
+    store_past_group,
+    store_past_identities,
+    store_past_state,
+    store_tree,
+    text,
+)
+from .log_codec import StoredLogs, load_logs, store_logs
 from .log_state import Logs
 from .state import (
-    Anew,
     ClientState,
     Fanout,
     GroupState,
-    Intent,
     Outgoing,
-    OwnCommit,
     PastState,
-    SentData,
     SpentKeyPackage,
 )
-
-# Of every part. A later version of the package loads all earlier ones.
-STATE_VERSION = 1
 
 
 class PartKind(ClosedEnum8):
@@ -61,6 +70,12 @@ class PartKind(ClosedEnum8):
     past_state = 11
     spent = 12
     fanout = 13
+    tree = 14
+    past_epochs = 15
+    identities = 16
+    past_identities = 17
+    past_group = 18
+    past_members = 19
 
 
 class StoredAccount(Struct):
@@ -96,105 +111,6 @@ class StoredKeySet(Struct):
     packages: Vec[StoredPackage]
     last_resort: Boolean
     unconfirmed: Opt[KeySet]
-
-
-class StoredIdentity(Struct):
-    """Who a leaf belongs to."""
-
-    leaf_index: uint32
-    identity: opaque
-    identity_key: opaque
-    root_key: opaque
-    scheme: SignatureScheme
-    domain: opaque
-    versions: Vec[uint16]
-
-
-class StoredPastIdentities(Struct):
-    """Who the members were in an epoch that has ended."""
-
-    epoch: uint64
-    identities: Vec[StoredIdentity]
-
-
-class StoredService(Struct):
-    """A service that is to order commits."""
-
-    domain: opaque
-    signing_key: opaque
-
-
-class StoredIntent(Struct):
-    """What a commit of ours was for."""
-
-    added: Vec[KeyPackage]
-    removed: Vec[opaque]
-    ordered_by: Opt[StoredService]
-    begins: Opt[ReInit]
-
-
-class StoredOwnCommit(Struct):
-    """A commit of ours that a service is to order."""
-
-    group_secret: opaque
-    message: opaque
-    welcome: Opt[opaque]
-    added: Vec[uint32]
-    removed: Vec[uint32]
-    intent: StoredIntent
-    rejoins: Boolean
-
-
-class StoredAnew(Struct):
-    """What a group is to begin anew as."""
-
-    begins: ReInit
-    members: Vec[KeyPackage]
-    newcomers: Vec[KeyPackage]
-
-
-class StoredSentData(Struct):
-    """Application data that may have to be sent again."""
-
-    payload_id: opaque
-    data_secret: opaque
-    epoch: uint64
-
-
-class StoredPastState(Struct):
-    """A state of a group that can be gone back to; the group's id is in `group_secret`."""
-
-    version: uint16
-    group_secret: opaque
-    identities: Vec[StoredIdentity]
-    successor: opaque
-    intent: Opt[StoredIntent]
-    left: uint64
-    unheard: Vec[opaque]
-
-
-class StoredGroupState(Struct):
-    """A group: what `mls.encode_group` makes of it, and who its members are. Its past states are parts of their own."""
-
-    version: uint16
-    group_secret: opaque
-    identities: Vec[StoredIdentity]
-    past_identities: Vec[StoredPastIdentities]
-    held: Vec[opaque]
-    told: Vec[StoredTold]
-    history: Vec[EpochHash]
-    sent: Vec[StoredSentData]
-    again: Vec[StoredSentData]
-    intents: Vec[StoredIntent]
-    shown: Vec[opaque]
-    open_until: Opt[uint64]
-    stuck_since: Opt[uint64]
-    pending: Opt[StoredOwnCommit]
-    registered: Boolean
-    receipts: Vec[OrderingReceipt]
-    lost: Boolean
-    anew: Opt[StoredAnew]
-    successor: opaque
 
 
 class StoredFanout(Struct):
@@ -257,6 +173,8 @@ class StoredState(Struct):
 
 def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
     """The parts of a state, in order. What has not changed from one state to the next is the same object in both."""
+    known = (*state.groups.values(), *state.departed.values())
+    line = tuple(past for each in known for past in each.line)
     return {
         PartKind.account: (state.account,),
         PartKind.cursor: (state.cursor,),
@@ -268,11 +186,15 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.untold: state.untold,
         PartKind.logs: (state.logs,),
         PartKind.departed: tuple(state.departed.values()),
-        PartKind.past_state: tuple(
-            past for known in (*state.groups.values(), *state.departed.values()) for past in known.line
-        ),
+        PartKind.past_state: line,
         PartKind.spent: state.spent,
         PartKind.fanout: (state.fanout,),
+        PartKind.tree: tuple(each.group.tree for each in known),
+        PartKind.past_epochs: tuple(each.group.past_epochs for each in known),
+        PartKind.identities: tuple(each.identities for each in known),
+        PartKind.past_identities: tuple(each.past_identities for each in known),
+        PartKind.past_group: tuple(past.group for past in line),
+        PartKind.past_members: tuple(past.identities for past in line),
     }
 
 
@@ -292,21 +214,14 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
     loaded = {kind: [_load_part(provider, kind, part) for part in parts.get(kind, ())] for kind in PartKind}
     for kind in (PartKind.account, PartKind.cursor, PartKind.received, PartKind.logs, PartKind.fanout):
         if len(loaded[kind]) != 1:
-            raise _malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
-    lines: dict[bytes, list[PastState]] = {}
-    for past in loaded[PartKind.past_state]:
-        lines.setdefault(past.group.group_id, []).append(past)
+            raise malformed(StoredState, "parts", f"{len(loaded[kind])} parts of the kind {kind.name}")
+    known = _groups_of(provider, loaded)
+    there = len(loaded[PartKind.group])
     groups, departed = (
-        {
-            known.group.group_id: replace(known, line=tuple(lines.pop(known.group.group_id, ())))
-            for known in loaded[kind]
-        }
-        for kind in (PartKind.group, PartKind.departed)
+        {each.group.group_id: each for each in some} for some in (known[:there], known[there:])
     )
-    if len({*groups, *departed}) != len(loaded[PartKind.group]) + len(loaded[PartKind.departed]):
-        raise _malformed(StoredState, "parts", "a group stands there twice")
-    if lines:
-        raise _malformed(StoredState, "parts", "a past state is of no group")
+    if len({*groups, *departed}) != len(known):
+        raise malformed(StoredState, "parts", "a group stands there twice")
     return ClientState(
         account=loaded[PartKind.account][0],
         cursor=loaded[PartKind.cursor][0],
@@ -321,6 +236,29 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         spent=tuple(loaded[PartKind.spent]),
         fanout=loaded[PartKind.fanout][0],
     )
+
+
+def _groups_of(provider: CryptoProvider, loaded: Mapping[PartKind, Sequence[Any]]) -> list[GroupState]:
+    """All groups, with those that we have departed from at the end."""
+    heads = [*loaded[PartKind.group], *loaded[PartKind.departed]]
+    of_groups = [loaded[kind] for kind in _OF_GROUPS]
+    of_past_states = [loaded[kind] for kind in _OF_PAST_STATES]
+    past_states = loaded[PartKind.past_state]
+    if any(len(parts) != len(heads) for parts in of_groups) or any(
+        len(parts) != len(past_states) for parts in of_past_states
+    ):
+        raise malformed(StoredState, "parts", "a group or a past state lacks a part, or has one too many")
+    lines: dict[bytes, list[PastState]] = {}
+    for parts in zip(past_states, *of_past_states, strict=True):
+        past = load_past_state(provider, *parts)
+        lines.setdefault(past.group.group_id, []).append(past)
+    groups = []
+    for parts in zip(heads, *of_groups, strict=True):
+        known = load_group(provider, *parts)
+        groups.append(replace(known, line=tuple(lines.pop(known.group.group_id, ()))))
+    if lines:
+        raise malformed(StoredState, "parts", "a past state is of no group")
+    return groups
 
 
 def encode_state(state: ClientState) -> bytes:
@@ -341,7 +279,7 @@ def decode_state(provider: CryptoProvider, data: bytes) -> ClientState:
     Raises:
         UnsupportedError, DecodeError, ValidationError: as `state_of`.
     """
-    _check_version(StoredState, data)
+    check_version(StoredState, data)
     parts: dict[PartKind, list[bytes]] = {}
     for part in StoredState.decode(data).parts:
         parts.setdefault(part.kind, []).append(part.content_secret)
@@ -350,29 +288,8 @@ def decode_state(provider: CryptoProvider, data: bytes) -> ClientState:
 
 def _load_part(provider: CryptoProvider, kind: PartKind, data: bytes) -> Any:
     struct, load = _LOAD[kind]
-    _check_version(struct, data)
+    check_version(struct, data)
     return load(provider, struct.decode(data))
-
-
-def _check_version(struct: type[Struct], data: bytes) -> None:
-    if len(data) < 2:
-        raise _malformed(struct, "version", "the input ends too early")
-    version = int.from_bytes(data[:2], "big")
-    if version != STATE_VERSION:
-        raise UnsupportedError(
-            f"a state of version {version}, which we do not know", code="unknown-state-version"
-        )
-
-
-def _malformed(struct: type[Struct], field: str, reason: str) -> DecodeError:
-    return DecodeError(reason, struct=struct.__name__, field=field, offset=0)
-
-
-def _text(data: bytes, struct: type[Struct], field: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _malformed(struct, field, "it is not UTF-8") from None
 
 
 def _store_account(account: Account) -> StoredAccount:
@@ -389,7 +306,7 @@ def _store_account(account: Account) -> StoredAccount:
 
 def _load_account(_: CryptoProvider, stored: StoredAccount) -> Account:
     return Account(
-        identity=_text(stored.identity, StoredAccount, "identity"),
+        identity=text(stored.identity, StoredAccount, "identity"),
         client_id=stored.client_id,
         scheme=stored.scheme,
         identity_key=KeyPair(stored.identity_key_priv, stored.identity_key),
@@ -425,171 +342,6 @@ def _load_key_set(_: CryptoProvider, stored: StoredKeySet) -> OwnKeySet:
     )
 
 
-def _store_identities(identities: Mapping[LeafIndex, VerifiedIdentity]) -> tuple[StoredIdentity, ...]:
-    return tuple(
-        StoredIdentity(
-            leaf_index=leaf,
-            identity=who.identity.encode("utf-8"),
-            identity_key=who.identity_key,
-            root_key=who.root_key,
-            scheme=who.scheme,
-            domain=who.domain.encode("ascii"),
-            versions=who.versions,
-        )
-        for leaf, who in identities.items()
-    )
-
-
-def _load_identities(stored: Sequence[StoredIdentity]) -> dict[LeafIndex, VerifiedIdentity]:
-    return {
-        LeafIndex(item.leaf_index): VerifiedIdentity(
-            identity=_text(item.identity, StoredIdentity, "identity"),
-            identity_key=item.identity_key,
-            root_key=item.root_key,
-            scheme=item.scheme,
-            domain=_text(item.domain, StoredIdentity, "domain"),
-            versions=item.versions,
-        )
-        for item in stored
-    }
-
-
-def _store_group(known: GroupState) -> StoredGroupState:
-    return StoredGroupState(
-        version=STATE_VERSION,
-        group_secret=encode_group(known.group),
-        identities=_store_identities(known.identities),
-        past_identities=tuple(
-            StoredPastIdentities(epoch=epoch, identities=_store_identities(identities))
-            for epoch, identities in known.past_identities.items()
-        ),
-        held=known.held,
-        told=tuple(
-            StoredTold(domain=domain.encode("ascii"), tree_size=size) for domain, size in known.told.items()
-        ),
-        history=tuple(
-            EpochHash(epoch=epoch, confirmed_transcript_hash=name) for epoch, name in known.history.items()
-        ),
-        sent=tuple(map(_store_sent, known.sent)),
-        again=tuple(map(_store_sent, known.again)),
-        intents=tuple(map(_store_intent, known.intents)),
-        shown=known.shown,
-        open_until=known.open_until,
-        stuck_since=known.stuck_since,
-        pending=None if known.pending is None else _store_own_commit(known.pending),
-        registered=Boolean(known.registered),
-        receipts=tuple(known.receipts.values()),
-        lost=Boolean(known.lost),
-        anew=None if known.anew is None else _store_anew(known.anew),
-        successor=known.successor,
-    )
-
-
-def _load_group(provider: CryptoProvider, stored: StoredGroupState) -> GroupState:
-    known = GroupState(
-        group=decode_group(provider, stored.group_secret),
-        identities=_load_identities(stored.identities),
-        past_identities={past.epoch: _load_identities(past.identities) for past in stored.past_identities},
-        held=stored.held,
-        told={_text(told.domain, StoredTold, "domain"): told.tree_size for told in stored.told},
-        history={item.epoch: item.confirmed_transcript_hash for item in stored.history},
-        sent=tuple(map(_load_sent, stored.sent)),
-        again=tuple(map(_load_sent, stored.again)),
-        intents=tuple(map(_load_intent, stored.intents)),
-        shown=stored.shown,
-        open_until=stored.open_until,
-        stuck_since=stored.stuck_since,
-        pending=None if stored.pending is None else _load_own_commit(provider, stored.pending),
-        registered=stored.registered is Boolean.true,
-        receipts={receipt.epoch: receipt for receipt in stored.receipts},
-        lost=stored.lost is Boolean.true,
-        anew=None if stored.anew is None else _load_anew(stored.anew),
-        successor=stored.successor,
-    )
-    if set(known.identities) != {member.leaf_index for member in known.group.members}:
-        raise _malformed(StoredGroupState, "identities", "they are not those of the members")
-    return known
-
-
-def _store_sent(sent: SentData) -> StoredSentData:
-    return StoredSentData(payload_id=sent.payload_id, data_secret=sent.data, epoch=sent.epoch)
-
-
-def _load_sent(stored: StoredSentData) -> SentData:
-    return SentData(stored.payload_id, stored.data_secret, stored.epoch)
-
-
-def _store_intent(intent: Intent) -> StoredIntent:
-    service = None
-    if intent.ordered_by is not None:
-        domain, signing_key = intent.ordered_by
-        service = StoredService(domain=domain.encode("ascii"), signing_key=signing_key)
-    return StoredIntent(added=intent.added, removed=intent.removed, ordered_by=service, begins=intent.begins)
-
-
-def _load_intent(stored: StoredIntent) -> Intent:
-    service = stored.ordered_by
-    if service is None:
-        return Intent(stored.added, stored.removed, begins=stored.begins)
-    domain = _text(service.domain, StoredService, "domain")
-    return Intent(stored.added, stored.removed, (domain, service.signing_key), stored.begins)
-
-
-def _store_own_commit(pending: OwnCommit) -> StoredOwnCommit:
-    return StoredOwnCommit(
-        group_secret=encode_group(pending.group),
-        message=pending.message,
-        welcome=pending.welcome,
-        added=pending.added,
-        removed=pending.removed,
-        intent=_store_intent(pending.intent),
-        rejoins=Boolean(pending.rejoins),
-    )
-
-
-def _load_own_commit(provider: CryptoProvider, stored: StoredOwnCommit) -> OwnCommit:
-    return OwnCommit(
-        group=decode_group(provider, stored.group_secret),
-        message=stored.message,
-        welcome=stored.welcome,
-        added=tuple(map(LeafIndex, stored.added)),
-        removed=tuple(map(LeafIndex, stored.removed)),
-        intent=_load_intent(stored.intent),
-        rejoins=stored.rejoins is Boolean.true,
-    )
-
-
-def _store_anew(anew: Anew) -> StoredAnew:
-    return StoredAnew(begins=anew.begins, members=anew.members, newcomers=anew.newcomers)
-
-
-def _load_anew(stored: StoredAnew) -> Anew:
-    return Anew(stored.begins, stored.members, stored.newcomers)
-
-
-def _store_past_state(past: PastState) -> StoredPastState:
-    return StoredPastState(
-        version=STATE_VERSION,
-        group_secret=encode_group(past.group),
-        identities=_store_identities(past.identities),
-        successor=past.successor,
-        intent=None if past.intent is None else _store_intent(past.intent),
-        left=past.left,
-        unheard=tuple(sorted(past.unheard)),
-    )
-
-
-def _load_past_state(provider: CryptoProvider, stored: StoredPastState) -> PastState:
-    return PastState(
-        group=decode_group(provider, stored.group_secret),
-        identities=_load_identities(stored.identities),
-        successor=stored.successor,
-        intent=None if stored.intent is None else _load_intent(stored.intent),
-        left=stored.left,
-        unheard=frozenset(stored.unheard),
-    )
-
-
 def _store_spent(spent: SpentKeyPackage) -> StoredSpent:
     package = StoredPackage(ref=spent.ref, key_package_secret=encode_key_package(spent.own))
     return StoredSpent(version=STATE_VERSION, package=package, used=spent.used)
@@ -613,8 +365,8 @@ def _store_outgoing(outgoing: Outgoing) -> StoredOutgoing:
 def _load_outgoing(_: CryptoProvider, stored: StoredOutgoing) -> Outgoing:
     return Outgoing(
         message_id=stored.message_id,
-        domain=_text(stored.domain, StoredOutgoing, "domain"),
-        recipients=tuple(_text(who, StoredOutgoing, "recipients") for who in stored.recipients),
+        domain=text(stored.domain, StoredOutgoing, "domain"),
+        recipients=tuple(text(who, StoredOutgoing, "recipients") for who in stored.recipients),
         message=stored.message,
     )
 
@@ -642,7 +394,7 @@ def _store_untold(message: MessageReceived) -> StoredUntold:
 def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
     return MessageReceived(
         group_id=stored.group_id,
-        sender=_text(stored.sender, StoredUntold, "sender"),
+        sender=text(stored.sender, StoredUntold, "sender"),
         sender_leaf=stored.sender_leaf,
         epoch=stored.epoch,
         data=stored.data_secret,
@@ -666,33 +418,53 @@ def _load_logs(_: CryptoProvider, stored: StoredLogs) -> Logs:
     return load_logs(stored)
 
 
+def _as_stored(_: CryptoProvider, stored: Struct) -> Struct:
+    """A part that is put together with others."""
+    return stored
+
+
 _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.account: _store_account,
     PartKind.cursor: _store_count,
     PartKind.key_set: _store_key_set,
-    PartKind.group: _store_group,
+    PartKind.group: store_group,
     PartKind.outgoing: _store_outgoing,
     PartKind.stray: _store_stray,
     PartKind.received: _store_count,
     PartKind.untold: _store_untold,
     PartKind.logs: _store_logs,
-    PartKind.departed: _store_group,
-    PartKind.past_state: _store_past_state,
+    PartKind.departed: store_group,
+    PartKind.past_state: store_past_state,
     PartKind.spent: _store_spent,
     PartKind.fanout: _store_fanout,
+    PartKind.tree: store_tree,
+    PartKind.past_epochs: store_past_epochs,
+    PartKind.identities: store_identities,
+    PartKind.past_identities: store_past_identities,
+    PartKind.past_group: store_past_group,
+    PartKind.past_members: store_identities,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
     PartKind.cursor: (StoredCount, _load_count),
     PartKind.key_set: (StoredKeySet, _load_key_set),
-    PartKind.group: (StoredGroupState, _load_group),
+    PartKind.group: (StoredGroupState, _as_stored),
     PartKind.outgoing: (StoredOutgoing, _load_outgoing),
     PartKind.stray: (StoredStray, _load_stray),
     PartKind.received: (StoredCount, _load_count),
     PartKind.untold: (StoredUntold, _load_untold),
     PartKind.logs: (StoredLogs, _load_logs),
-    PartKind.departed: (StoredGroupState, _load_group),
-    PartKind.past_state: (StoredPastState, _load_past_state),
+    PartKind.departed: (StoredGroupState, _as_stored),
+    PartKind.past_state: (StoredPastState, _as_stored),
     PartKind.spent: (StoredSpent, _load_spent),
     PartKind.fanout: (StoredFanout, _load_fanout),
+    PartKind.tree: (StoredTree, _as_stored),
+    PartKind.past_epochs: (StoredPastEpochs, _as_stored),
+    PartKind.identities: (StoredIdentities, _as_stored),
+    PartKind.past_identities: (StoredAllPastIdentities, _as_stored),
+    PartKind.past_group: (StoredPastGroup, _as_stored),
+    PartKind.past_members: (StoredIdentities, _as_stored),
 }
+# One of each for each group, and one of each for each past state, in the same order.
+_OF_GROUPS = (PartKind.tree, PartKind.past_epochs, PartKind.identities, PartKind.past_identities)
+_OF_PAST_STATES = (PartKind.past_group, PartKind.past_members)

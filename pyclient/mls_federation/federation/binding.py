@@ -43,6 +43,7 @@ _LABEL_PREFIX = b"MLS Federation 1.0 "
 _USER_INIT_KEY_ID_SIZE = 32
 _PROBLEM_PREFIX = "urn:mls-federation:error:"
 _MAX_IDENTITY_SIZE = 255
+_LONGEST_RETRY_AFTER = 3600  # a service that wants more gets to be asked nevertheless
 _MAX_CONTAINERS = 200  # arrays and objects in one document
 _DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+")  # RFC 3986 §3.3
@@ -69,7 +70,7 @@ class SessionTBS(Struct):
 
 
 class SessionRequest(Struct):
-    """Proves that a client holds its identity key; the first one of an identity claims it."""
+    """Proves that a client holds its identity key; that is of an active device of the identity."""
 
     identity: opaque
     client_id: opaque
@@ -474,7 +475,18 @@ def service_error(status: int, body: bytes) -> ServiceError:
         detail = f"The delivery service answered with HTTP status {status}."
     # JSON can have lone surrogates, which nothing can print.
     detail = detail.encode("utf-8", "replace").decode("utf-8")
-    return ServiceError(detail, code=code, status=status)
+    retry_after = problem.get("retry_after")
+    if type(retry_after) is not int:
+        retry_after = 0
+    suites = problem.get("offered_suites")
+    offered = suites if isinstance(suites, list) else []
+    return ServiceError(
+        detail,
+        code=code,
+        status=status,
+        retry_after=min(max(retry_after, 0), _LONGEST_RETRY_AFTER),
+        offered_suites=tuple(suite for suite in offered if type(suite) is int and 0 <= suite <= 0xFFFF),
+    )
 
 
 def _json_object(data: bytes, name: str) -> dict[str, Any]:

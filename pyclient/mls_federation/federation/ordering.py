@@ -65,10 +65,9 @@ class RegisterGroupResponse(Struct):
 
 
 class CommitRequest(Struct):
-    """A commit to be ordered, the public proposals that it refers to, and the GroupInfo of the epoch that it begins."""
+    """A commit to be ordered, and the GroupInfo of the epoch that it begins."""
 
     commit: opaque
-    proposals: Vec[opaque]
     group_info: opaque
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from ..client import BackgroundFailure, Client, ClientState, Event, Ports, Storage
 from ..client.account import new_account
 from ..crypto.pyca import PycaProvider
-from ..errors import MLSError, UsageError
+from ..errors import MLSError, StateError, UsageError
 from ..storage import MemoryStorage
 from ..storage.sqlite import SqliteStorage
 from .concurrency import gather
 from .transport import HttpTransport
+
+# Seconds between looking whether we were admitted.
+_ADMISSION_PAUSE = 2.0
 
 
 @asynccontextmanager
@@ -26,6 +29,7 @@ async def connected_client(
     on_event: Callable[[Event], None],
     *,
     storage: str | Path | None = None,
+    on_not_admitted: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Client]:
     """A client of `identity`, registered and receiving, until the context ends.
 
@@ -34,6 +38,8 @@ async def connected_client(
         on_event: is told what happens.
         storage: the file in which the client's state is kept. If there is one in it, the client goes on from there; if not,
             or if no file is given, it is a new client.
+        on_not_admitted: is told the device request if the identity has other devices, one of which is to admit this one; that is
+            waited for. Without it, `Client.register` raises `not-admitted`.
 
     Raises:
         StorageError: see `SqliteStorage`.
@@ -70,9 +76,25 @@ async def connected_client(
                 await client.set_delivery_service(domain, url)
             if not any(own.unconfirmed is None for own in state.key_sets):
                 # Else it is registered: receiving opens a session, and our service says when it has few keys left.
-                await client.register()
+                await _register(client, on_not_admitted)
             async with _receiving(client, on_event):
                 yield client
+
+
+async def _register(client: Client, on_not_admitted: Callable[[str], None] | None) -> None:
+    told = False
+    while True:
+        try:
+            await client.register()
+        except StateError as error:
+            if error.code != "not-admitted" or on_not_admitted is None:
+                raise
+        else:
+            return
+        if not told:
+            on_not_admitted(client.device_request())
+            told = True
+        await asyncio.sleep(_ADMISSION_PAUSE)
 
 
 @asynccontextmanager

@@ -9,6 +9,9 @@ A chat reads commands and messages from standard input, one a line, and writes w
     /invite bob@b.example    begin a group if there is none, and add somebody
     /remove bob@b.example    remove somebody
     /update                  renew our own keys
+    /devices                 our devices
+    /admit TEXT              admit a new device of ours by its request
+    /revoke CLIENT           revoke a device of ours, and remove it from the groups that we are in
     /group                   group, epoch, cipher suite, safety number, members
     /srtp AEAD_AES_128_GCM   the SRTP keys of every sender (secret)
     /quit                    leave the program
@@ -82,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chat.add_argument("identity", help="our own, name@domain")
     chat.add_argument(
+        "--new-device",
+        action="store_true",
+        help="if the identity has other devices, wait until one of them admits this one",
+    )
+    chat.add_argument(
         "--fanout",
         choices=[fanout.value for fanout in Fanout],
         default=Fanout.client.value,
@@ -110,9 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "fetch":
             asyncio.run(_fetch(options.identity, services))
         else:
-            asyncio.run(_chat(options.identity, services, options.state, Fanout(options.fanout)))
+            asyncio.run(
+                _chat(
+                    options.identity,
+                    services,
+                    options.state,
+                    Fanout(options.fanout),
+                    new_device=options.new_device,
+                )
+            )
     except MLSError as error:
-        sys.exit(_printable(f"{error.code}: {error.message}"))
+        hint = " (to be one more: --new-device)" if error.code == "not-admitted" else ""
+        sys.exit(_printable(f"{error.code}: {error.message}{hint}"))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -244,8 +261,12 @@ def _date(seconds: int) -> str:
 # -- chat
 
 
-async def _chat(identity: str, services: Mapping[str, str], state: str | None, fanout: Fanout) -> None:
-    async with connected_client(identity, services, _show, storage=state) as client:
+async def _chat(
+    identity: str, services: Mapping[str, str], state: str | None, fanout: Fanout, *, new_device: bool
+) -> None:
+    async with connected_client(
+        identity, services, _show, storage=state, on_not_admitted=_show_request if new_device else None
+    ) as client:
         await client.set_fanout(fanout)
         _say(f"* registered as {identity}; type /invite name@domain, or wait to be added to a group")
         if client.groups:
@@ -286,6 +307,9 @@ async def _obey(client: Client, line: str) -> None:
         await client.add(client.groups[-1], argument)
         _show_group(client.group_details(client.groups[-1]))
         return
+    if command in ("/devices", "/admit", "/revoke"):
+        await _change_devices(client, command, argument)
+        return
     if not client.groups:
         raise UsageError("there is no group yet: type /invite name@domain, or wait to be added")
     group_id = client.groups[-1]
@@ -309,6 +333,27 @@ async def _obey(client: Client, line: str) -> None:
                 _say(f"! {delivery.identity}: {delivery.status}")
         return
     _show_group(client.group_details(group_id))
+
+
+async def _change_devices(client: Client, command: str, argument: str) -> None:
+    if command == "/admit":
+        admitted = await client.admit_device(argument)
+        _say(f"* admitted {admitted.hex()}; /invite {client.account.identity} adds it to the group")
+    elif command == "/revoke":
+        try:
+            client_id = bytes.fromhex(argument)
+        except ValueError:
+            raise UsageError(f"{argument} is no device's id; /devices shows them") from None
+        for group_id in await client.revoke_device(client_id):
+            await client.remove_device(group_id, client.account.identity, client_id)
+    for device in await client.devices():
+        state = "(this one)" if device.is_self else "" if device.is_active else "(revoked)"
+        _say(f"* device {device.client_id.hex()} key {device.identity_key.hex()} {state}".rstrip())
+
+
+def _show_request(request: str) -> None:
+    _say("* this identity has other devices; one of them must admit this one:")
+    _say(f"/admit {request}")
 
 
 def _show(event: Event) -> None:

@@ -15,6 +15,8 @@ from ..client import Connection, ConnectionEnded, Response
 from ..errors import TransportError
 
 _TIMEOUT = 20.0
+# Services end idle connections after 5 seconds; a request on one that just ends is lost, and is not made again by itself.
+_KEEPALIVE_SECONDS = 2.0
 # For the other side's goodbye: nothing depends on it, and somebody waits for the program to end.
 _CLOSE_TIMEOUT = 2.0
 _MAX_FRAME = 4 << 20
@@ -27,7 +29,13 @@ class HttpTransport:
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(
-            verify=_certificates(), timeout=_TIMEOUT, follow_redirects=False, trust_env=False
+            verify=_certificates(),
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(
+                max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEEPALIVE_SECONDS
+            ),
         )
 
     async def __aenter__(self) -> Self:

@@ -31,7 +31,15 @@ from .public_state import decode_public_group, encode_public_group
 from .receiving import ApplicationMessage, CommitMessage, ProposalMessage, Received, RemovedMessage, receive
 from .resumption import branch, reinitialize
 from .retention import DEFAULT_RETENTION, Retention, forget
-from .state import decode_group, decode_key_package, encode_group, encode_key_package
+from .state import (
+    decode_group,
+    decode_group_parts,
+    decode_key_package,
+    encode_group,
+    encode_group_head,
+    encode_key_package,
+    encode_past_epochs,
+)
 from .welcome import GroupInfo, Welcome
 
 __all__ = [
@@ -69,11 +77,14 @@ __all__ = [
     "create_group",
     "create_key_package",
     "decode_group",
+    "decode_group_parts",
     "decode_key_package",
     "decode_message",
     "decode_public_group",
     "encode_group",
+    "encode_group_head",
     "encode_key_package",
+    "encode_past_epochs",
     "encode_public_group",
     "export_secret",
     "find_key_package",

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..codec import Opt, Struct, Vec, opaque, uint8, uint16, uint32, uint64
+from ..codec import (
+    Opt,
+    Struct,
+    Vec,
+    decode_vector,
+    encode_vector,
+    opaque,
+    replace,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from ..crypto import CryptoProvider, KeyPair, crypto
 from ..errors import DecodeError, UnsupportedError
 from .framing import Sender
@@ -175,10 +187,27 @@ class StoredKeyPackage(Struct):
 
 def encode_group(group: Group) -> bytes:
     """A group's whole state. Secret."""
+    return _store_group(group, tree_nodes(group.tree), group.past_epochs).encode()
+
+
+def encode_group_head(group: Group) -> bytes:
+    """A group's state without its ratchet tree and its past epochs, which are large and seldom change. Secret.
+
+    Those are encoded by `encode_tree` and `encode_past_epochs`.
+    """
+    return _store_group(group, RatchetTreeNodes(nodes=()), ()).encode()
+
+
+def encode_past_epochs(past_epochs: Sequence[PastEpoch]) -> bytes:
+    """The past epochs of a group. Secret."""
+    return encode_vector(_store_past_epoch(past) for past in past_epochs)
+
+
+def _store_group(group: Group, tree: RatchetTreeNodes, past_epochs: Sequence[PastEpoch]) -> StoredGroup:
     return StoredGroup(
         version=_GROUP_VERSIONS[-1],
         context=group.context,
-        tree=tree_nodes(group.tree),
+        tree=tree,
         own_leaf=group.own_leaf,
         signature_key_priv=group.signature_key,
         private_keys=tuple(
@@ -202,9 +231,9 @@ def encode_group(group: Group) -> bytes:
             )
             for ref, update in group.own_updates.items()
         ),
-        past_epochs=tuple(_store_past_epoch(past) for past in group.past_epochs),
+        past_epochs=tuple(_store_past_epoch(past) for past in past_epochs),
         reinit=group.reinit,
-    ).encode()
+    )
 
 
 def decode_group(provider: CryptoProvider, data: bytes) -> Group:
@@ -215,7 +244,27 @@ def decode_group(provider: CryptoProvider, data: bytes) -> Group:
         DecodeError, ValidationError: it is no such state.
     """
     version = checked_version(data, "StoredGroup", _GROUP_VERSIONS)
-    stored = StoredGroupVersion1.decode(data) if version == 1 else StoredGroup.decode(data)
+    return _load_group(
+        provider, StoredGroupVersion1.decode(data) if version == 1 else StoredGroup.decode(data)
+    )
+
+
+def decode_group_parts(provider: CryptoProvider, head: bytes, tree: bytes, past_epochs: bytes) -> Group:
+    """The group of whose parts `encode_group_head`, `encode_tree` and `encode_past_epochs` made octets.
+
+    Raises:
+        UnsupportedError, DecodeError, ValidationError: as `decode_group`.
+    """
+    checked_version(head, "StoredGroup", _GROUP_VERSIONS[1:])
+    stored = replace(
+        StoredGroup.decode(head),
+        tree=RatchetTreeNodes.decode(tree),
+        past_epochs=decode_vector(StoredPastEpoch, past_epochs),
+    )
+    return _load_group(provider, stored)
+
+
+def _load_group(provider: CryptoProvider, stored: StoredGroup | StoredGroupVersion1) -> Group:
     tree = tree_of(stored.tree.nodes)
     check_unmerged_leaves(tree)
     return Group(

@@ -7,12 +7,26 @@ from dataclasses import replace
 import pytest
 
 from mls_federation.client import session
-from mls_federation.client.events import GroupJoined, GroupReinitialized, MessageReceived, MessageRefused
-from mls_federation.client.reinitialization import begin_anew, current, has_begun, plan, suite_for_all
+from mls_federation.client.events import (
+    BackgroundFailure,
+    GroupJoined,
+    GroupReinitialized,
+    MessageReceived,
+    MessageRefused,
+)
+from mls_federation.client.reinitialization import (
+    begin_anew,
+    current,
+    has_begun,
+    plan,
+    planned_again,
+    suite_for_all,
+)
 from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.crypto import CipherSuite, CryptoProvider
 from mls_federation.errors import StateError, ValidationError
 from mls_federation.federation.negotiation import NoCommonSuite
+from mls_federation.mls import WireFormat, propose_update
 from tests.support.network import NOW, Orderer, Peer, deliver, envelopes_for, messages_for, of_type
 
 FIRST = CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
@@ -35,8 +49,13 @@ class Federation:
     def members(self) -> tuple[Peer, Peer, Peer]:
         return self.ann, self.ben, self.cyd
 
-    def end(self, *newcomers: Peer, suite: CipherSuite = THIRD) -> None:
+    def end(self, *newcomers: Peer) -> None:
         """Ann ends the group, to begin it anew."""
+        self.propose_to_end(*newcomers)
+        self.orderer.order(self.ann, self.group_id)
+
+    def propose_to_end(self, *newcomers: Peer, suite: CipherSuite = THIRD) -> None:
+        """Ann's commit is made, and not ordered yet."""
         anew = plan(
             self.provider,
             self.ann.group(self.group_id),
@@ -45,13 +64,12 @@ class Federation:
             [peer.bundle(suite) for peer in newcomers],
         )
         self.ann.state = session.end_group(self.provider, self.ann.state, self.group_id, anew, NOW)
-        self.orderer.order(self.ann, self.group_id)
 
     def begin(self) -> bytes:
-        """Ann makes the new group; its id."""
-        assert has_begun(self.ann.group(self.group_id))
-        self.ann.state = begin_anew(self.provider, self.ann.state, self.group_id, NOW)
-        return self.ann.group(self.group_id).successor
+        """Ann has made the new group; its id."""
+        new_id = self.ann.group(self.group_id).successor
+        assert GroupReinitialized(self.group_id, new_id) in self.ann.events
+        return new_id
 
 
 @pytest.fixture
@@ -125,14 +143,73 @@ def test_a_welcome_that_comes_before_the_end(federation: Federation) -> None:
     ]
 
 
-def test_a_crash_between_the_end_and_the_beginning(federation: Federation, provider: CryptoProvider) -> None:
-    federation.end()
+def test_a_crash_while_the_end_is_being_ordered(federation: Federation, provider: CryptoProvider) -> None:
+    federation.propose_to_end()
     federation.ann.state = decode_state(provider, encode_state(federation.ann.state))
+    federation.orderer.order(federation.ann, federation.group_id)
     new_id = federation.begin()
     federation.ann.state = decode_state(provider, encode_state(federation.ann.state))
     assert not has_begun(federation.ann.group(federation.group_id))
     deliver(federation.ann, federation.ben, federation.cyd)
     assert current(federation.ben.state, federation.group_id) == new_id
+
+
+def test_keys_that_cannot_be_used_any_more(federation: Federation, provider: CryptoProvider) -> None:
+    federation.propose_to_end()
+    ann, group_id = federation.ann, federation.group_id
+    known = ann.group(group_id)
+    assert known.anew is not None
+    # One of them is gone: the group has ended, and cannot begin yet.
+    broken = replace(known.anew, members=known.anew.members[:1])
+    ann.state = ann.state.with_group(replace(known, anew=broken))
+    events = federation.orderer.order(ann, group_id)
+    (failure,) = of_type(events, BackgroundFailure)
+    assert failure.error.code == "wrong-members"
+    assert has_begun(ann.group(group_id))
+    bundles = [peer.bundle(THIRD) for peer in (federation.ben, federation.cyd)]
+    anew = planned_again(provider, ann.group(group_id), bundles, [])
+    ann.state = ann.state.with_group(replace(ann.group(group_id), anew=anew))
+    ann.state = begin_anew(provider, ann.state, group_id, NOW)
+    deliver(ann, federation.ben, federation.cyd)
+    new_id = current(ann.state, group_id)
+    assert len({peer.group(new_id).group.epoch_authenticator for peer in federation.members}) == 1
+
+
+def test_another_commit_comes_first(federation: Federation) -> None:
+    federation.propose_to_end()
+    ann, ben, group_id = federation.ann, federation.ben, federation.group_id
+    ben.renew(group_id)
+    federation.orderer.order(ben, group_id)
+    federation.orderer.order(ann, group_id)
+    assert ann.group(group_id).group.epoch == 2
+    ann.repeat(group_id)
+    federation.orderer.order(ann, group_id)
+    deliver(ben, federation.cyd)
+    deliver(ann, ben, federation.cyd)
+    assert current(federation.cyd.state, group_id) == federation.begin()
+
+
+def test_somebody_comes_first(federation: Federation, provider: CryptoProvider) -> None:
+    """The plan does not have them, so it is given up."""
+    federation.propose_to_end()
+    ann, ben, group_id = federation.ann, federation.ben, federation.group_id
+    ben.add(group_id, Peer(provider, "eve@a.example"))
+    federation.orderer.order(ben, group_id)
+    federation.orderer.order(ann, group_id)
+    ann.repeat(group_id)
+    assert ann.group(group_id).pending is None
+    assert ann.group(group_id).group.reinit is None
+
+
+def test_a_proposal_by_itself_is_refused(federation: Federation) -> None:
+    """Our next commit would have to refer to it, and the service would not order that."""
+    ben = federation.ben.group(federation.group_id).group
+    sent = propose_update(ben, wire_format=WireFormat.mls_public_message)
+    (event,) = federation.ann.take(sent.message)
+    assert isinstance(event, MessageRefused)
+    assert event.error.code == "proposal-alone"
+    federation.ann.renew(federation.group_id)
+    federation.orderer.order(federation.ann, federation.group_id)
 
 
 def test_who_joins_anew_needs_the_old_group(federation: Federation, provider: CryptoProvider) -> None:
@@ -213,5 +290,4 @@ def test_a_group_of_ones_own(provider: CryptoProvider) -> None:
     anew = plan(provider, ann.group(group_id), THIRD, [], [])
     ann.state = session.end_group(provider, ann.state, group_id, anew, NOW)
     orderer.order(ann, group_id)
-    ann.state = begin_anew(provider, ann.state, group_id, NOW)
     assert ann.group(current(ann.state, group_id)).group.cipher_suite == THIRD

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from mls_federation.client import ClientState, Fanout, session
 from mls_federation.client.account import Account, OwnKeySet, new_account, supported_suites
 from mls_federation.client.events import MessageReceived
+from mls_federation.client.group_codec import STATE_VERSION
 from mls_federation.client.log_state import Fault, Logs
-from mls_federation.client.reinitialization import begin_anew, plan
+from mls_federation.client.reinitialization import plan
 from mls_federation.client.state import (
     Anew,
     GroupState,
@@ -27,7 +28,6 @@ from mls_federation.client.state import (
     SpentKeyPackage,
 )
 from mls_federation.client.state_codec import (
-    STATE_VERSION,
     PartKind,
     decode_state,
     encode_part,
@@ -103,9 +103,9 @@ def everything(provider: CryptoProvider) -> ClientState:
     )
     bob.state = bob.state.with_group(undone)
     # A group that is to begin anew, and one that has.
-    ended, group_to_come = _ended(provider, bob), _ended(provider, bob)
-    bob.state = begin_anew(provider, bob.state, ended, NOW)
-    known = bob.group(group_to_come)
+    orderer = Orderer(provider)
+    orderer.order(bob, _ending(orderer, bob))
+    known = bob.group(_ending(orderer, bob))
     assert known.anew is not None
     package = carol.bundle().key_package
     anew = replace(known.anew, members=(package,), newcomers=(package,))
@@ -115,7 +115,6 @@ def everything(provider: CryptoProvider) -> ClientState:
     deliver(carol, bob)
     assert fourth in bob.state.departed
     # And one whose commits a service orders: his own waits for it.
-    orderer = Orderer(provider)
     fifth = alice.begin(ordered_by=orderer.ordered_by)
     alice.add(fifth, bob, Peer(provider, "erin@e.example"))
     orderer.order(alice, fifth)
@@ -158,14 +157,13 @@ def some_logs(provider: CryptoProvider) -> Logs:
     )
 
 
-def _ended(provider: CryptoProvider, peer: Peer) -> bytes:
-    """A group that a service orders, and that a client has ended; its id."""
+def _ending(orderer: Orderer, peer: Peer) -> bytes:
+    """A group that a service orders, and that a client wants to end; its id."""
+    provider = peer.provider
     suite = supported_suites(provider)[0]
-    orderer = Orderer(provider)
     group_id = peer.begin(suite, ordered_by=orderer.ordered_by)
     anew = plan(provider, peer.group(group_id), suite, [], [])
     peer.state = session.end_group(provider, peer.state, group_id, anew, NOW)
-    orderer.order(peer, group_id)
     return group_id
 
 
@@ -342,3 +340,17 @@ def test_a_state_shows_no_secret(state: ClientState) -> None:
     key = state.account.identity_key.private_key
     assert repr(key) not in repr(state)
     assert key.hex() not in repr(state)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in PartKind if kind >= PartKind.tree or kind is PartKind.past_state],
+    ids=lambda kind: kind.name,
+)
+def test_every_group_and_past_state_has_all_its_parts(
+    kind: PartKind, provider: CryptoProvider, state: ClientState
+) -> None:
+    parts = stored(state)
+    for changed in (parts[kind][1:], [*parts[kind], parts[kind][0]]):
+        with pytest.raises(DecodeError):
+            state_of(provider, {**parts, kind: changed})

@@ -307,6 +307,15 @@ def test_problem_reports() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(7, 7), (0, 0), (-1, 0), (10**30, 3600), (True, 0), (1.5, 0), ("7", 0), (None, 0)],
+)
+def test_how_long_a_service_wants_to_be_left_alone(value: object, seconds: int) -> None:
+    report = {"type": binding.problem_type("rate-limited"), "detail": "Later.", "retry_after": value}
+    assert binding.service_error(429, json.dumps(report).encode()).retry_after == seconds
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"<html>Bad gateway</html>",
@@ -333,3 +342,13 @@ def test_no_label_can_be_taken_for_a_user_init_key() -> None:
         assert binding.federation_sign_content("x" * size, b"")[0] == 19 + size
     with pytest.raises(UsageError):
         binding.federation_sign_content("x" * 13, b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "offered"),
+    [([1, 3], (1, 3)), ([], ()), ("1, 3", ()), ([1, "3", -1, 0x10000, True, 2.0], (1,)), (None, ())],
+)
+def test_the_suites_that_a_service_says_to_have_keys_for(said: object, offered: tuple[int, ...]) -> None:
+    problem = {"type": "urn:mls-federation:error:no-common-suite", "offered_suites": said}
+    error = binding.service_error(409, json.dumps(problem).encode())
+    assert (error.code, error.offered_suites) == ("no-common-suite", offered)
