@@ -19,6 +19,7 @@ from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation import (
     binding,
+    branches,
     credentials,
     devices,
     envelope,
@@ -88,6 +89,9 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
     envelope.Envelope,
+    envelope.ApplicationPayload,
+    branches.EpochHash,
+    branches.GroupHistory,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
