@@ -19,6 +19,7 @@ from mls_federation.crypto import CipherSuite, KeyPair, SignatureScheme, crypto
 from mls_federation.crypto.pyca import PycaProvider
 from mls_federation.federation import (
     binding,
+    branches,
     credentials,
     devices,
     envelope,
@@ -88,6 +89,9 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     identity.FederationIdentity,
     identity.FederationIdentityTBS,
     envelope.Envelope,
+    envelope.ApplicationPayload,
+    branches.EpochHash,
+    branches.GroupHistory,
     binding.SubmitRequest,
     binding.RecipientStatus,
     binding.RecipientResult,
@@ -361,7 +365,9 @@ def values() -> dict[str, Struct]:
         "RelayRequest": relay_request(),
         "InboxFrame": binding.InboxFrame(
             frame_type=binding.InboxFrameType.delivery,
-            frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
+            frame=binding.InboxDelivery(
+                sequence=1, message_id=MESSAGE_ID, received_at=NOW, relayed_by=b"", message=message
+            ),
         ),
         "InboxAck": binding.InboxAck(cursor=1),
         "IdentityHistory": history(),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from starlette.responses import HTMLResponse, Response
@@ -32,9 +33,9 @@ def running(tmp_path: Path) -> Iterator[dict[str, Service]]:
 
 @contextlib.asynccontextmanager
 async def three(
-    services: dict[str, Service], **changed: str
+    services: dict[str, Service], ordering: Literal["service", "members"] = "service", **changed: str
 ) -> AsyncIterator[tuple[bytes, Person, Person, Person]]:
-    """One person of each domain in a group that the first one's service orders.
+    """One person of each domain in a group that the first one's service orders, or they themselves.
 
     Args:
         changed: other addresses of services, by the first letter of their domain.
@@ -46,7 +47,7 @@ async def three(
             await stack.enter_async_context(person(unique(name, domain), urls))
             for name, domain in zip(("alice", "bob", "carol"), DOMAINS, strict=True)
         ]
-        group_id = (await alice.client.create_group()).group_id
+        group_id = (await alice.client.create_group(ordering=ordering)).group_id
         for other in (bob, carol):
             await alice.client.add(group_id, other.identity)
             await other.told(GroupJoined)
@@ -212,3 +213,26 @@ async def test_coming_back_by_hand(running: dict[str, Service]) -> None:
         await carol.client.rejoin(group_id)
         assert await agreed(group_id, alice, bob, carol) == before + 1
         await all_hear(group_id, (alice, bob, carol))
+
+
+async def test_members_that_order_commits_themselves_converge(running: dict[str, Service]) -> None:
+    """All commit at once, again and again, and say something meanwhile: nobody's commit or message is lost."""
+    urls = {domain: service.url for domain, service in running.items()}
+    async with (
+        three(running, "members") as (group_id, *people),
+        person(unique("dave", "a.example"), urls) as dave,
+    ):
+        for number in range(3):
+            work = [somebody.client.update(group_id) for somebody in people]
+            work += [somebody.client.send(group_id, b"%d" % number) for somebody in people]
+            await asyncio.gather(*work)
+        await asyncio.gather(people[0].client.add(group_id, dave.identity), people[1].client.update(group_id))
+        await dave.told(GroupJoined)
+        await agreed(group_id, *people, dave)
+        for listener in people:
+            for speaker in people:
+                if speaker is not listener:
+                    for number in range(3):
+                        await listener.told(MessageReceived, sender=speaker.identity, data=b"%d" % number)
+        assert not any(isinstance(event, MessageReceived) for somebody in people for event in somebody.events)
+        await all_hear(group_id, [*people, dave])

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..crypto import CipherSuite, CryptoProvider
 from ..errors import ValidationError
-from ..federation.group_agreement import GroupAgreement, agreement_of, ordered_by_service, with_agreement
+from ..federation.group_agreement import (
+    GroupAgreement,
+    OrderingRule,
+    agreement_of,
+    ordered_by_service,
+    with_agreement,
+)
 from ..federation.identity import VerifiedIdentity, verify_leaf_identity
 from ..federation.negotiation import Support, check_agreement, leaf_support, renewed_agreement
 from ..mls import Group, KeyPackage, change_extensions
@@ -27,7 +33,7 @@ def check_agreed(
 
     Args:
         identities: of all members, verified.
-        before: the agreement of the epoch before, if we were there: services take over from one another, but the rule stays.
+        before: the agreement of the epoch before, if we were there: no service takes over from members.
 
     Raises:
         ValidationError: code `no-agreement`, `ordering-changed`, or what `check_agreement` raises.
@@ -36,9 +42,14 @@ def check_agreed(
     agreement = agreement_of(group.context.extensions)
     clients = [leaf_support(member.leaf_node, identities[member.leaf_index]) for member in group.members]
     check_agreement(clients, agreement, group.cipher_suite)
-    if before is not None and before.ordering != agreement.ordering:
+    if (
+        before is not None
+        and before.ordering == OrderingRule.members
+        and agreement.ordering != OrderingRule.members
+    ):
+        # Another commit of the same epoch may win over this one, and no service has ordered that.
         raise ValidationError(
-            "a commit that changes the rule by which commits are ordered", code="ordering-changed"
+            "a commit that puts a service in charge where the members order commits", code="ordering-changed"
         )
 
 

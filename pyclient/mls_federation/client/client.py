@@ -416,9 +416,14 @@ class Client:
         """
         group_id = current(self._core.state, group_id)
         check_size(self._core, self._core.state.group(group_id), data)
-        return await self._command(
-            lambda state: session.send(self._core.ports.provider, state, group_id, data)[0], group_id
-        )
+        core = self._core
+        async with core.sending:
+            before = {outgoing.message_id for outgoing in core.state.outbox}
+            epoch = await self._run(
+                lambda state: session.send(core.ports.provider, state, group_id, data)[0], group_id
+            )
+            new = {outgoing.message_id for outgoing in core.state.outbox} - before
+            return Sent(epoch, await deliver(core, new))
 
     async def flush(self) -> tuple[Delivery, ...]:
         """Try to hand over everything that waits in the outbox."""
@@ -479,27 +484,36 @@ class Client:
         await self._receiver.close()
 
     async def _command(self, command: Callable[[ClientState], ClientState], group_id: bytes) -> Sent:
-        """Run a command of the session, keep what it gives, and send."""
+        """Run a command of the session that commits, keep what it gives, and send."""
+        async with self._core.sending:
+            # What waits is tried first: only one commit of ours can.
+            await self._settle(group_id)
+            before = {outgoing.message_id for outgoing in self._core.state.outbox}
+            epoch = await self._run(command, group_id)
+            await self._settle(group_id)
+            new = {outgoing.message_id for outgoing in self._core.state.outbox} - before
+            return Sent(epoch, await deliver(self._core, new))
+
+    async def _run(self, command: Callable[[ClientState], ClientState], group_id: bytes) -> int:
+        """Keep what a command gives; the epoch in which it was run."""
         core = self._core
-        async with core.sending:
-            if core.state.group(group_id).pending is not None:
-                await self._ordering.settle(group_id)
-            before = {outgoing.message_id for outgoing in core.state.outbox}
-            async with core.changing:
-                state = core.state.forgetting(core.ports.now())
-                epoch = state.group(group_id).group.epoch
-                await core.keep(command(state))
-            if core.state.group(group_id).pending is not None:
-                try:
-                    await self._ordering.settle(group_id)
-                except (TransportError, RemoteError, StateError) as error:
-                    if core.state.group(group_id).pending is None:
-                        raise  # The service will never order it.
-                    # The commit is kept, and brought to its service when that can be reached.
-                    core.tell(BackgroundFailure(error))
-                    self._ordering.look()
-            new = {outgoing.message_id for outgoing in core.state.outbox} - before
-            return Sent(epoch, await deliver(core, new))
+        async with core.changing:
+            state = core.state.forgetting(core.ports.now())
+            epoch = state.group(group_id).group.epoch
+            await core.keep(command(state))
+        return epoch
+
+    async def _settle(self, group_id: bytes) -> None:
+        """Have our pending commit ordered, if there is one; it stays if its service is not to be had now."""
+        if self._core.state.group(group_id).pending is None:
+            return
+        try:
+            await self._ordering.settle(group_id)
+        except (TransportError, RemoteError, StateError) as error:
+            if self._core.state.group(group_id).pending is None:
+                raise  # The service will never order it.
+            self._core.tell(BackgroundFailure(error))
+            self._ordering.look()
 
 
 def new_client(ports: Ports, identity: str, on_event: Callable[[Event], None]) -> Client:
