@@ -202,6 +202,7 @@ def _frame_of(message: Message) -> tuple[InboxFrameType, InboxDelivery | InboxNo
         sequence=message.sequence,
         message_id=message.message_id,
         received_at=message.received_at,
+        relayed_by=message.relayed_by.encode("ascii"),
         message=message.message,
     )
 

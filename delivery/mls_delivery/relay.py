@@ -84,6 +84,7 @@ class Relay:
         self._holder = service.provider.random(_HOLDER_SIZE)
         self._lanes: dict[str, _Lane] = {}
         self._news = asyncio.Event()
+        self._tidied_at = 0.0
         self._tidy_seconds = min(_TIDY_SECONDS, service.limits.relay_seconds / 4)
 
     async def run(self) -> None:
@@ -105,10 +106,13 @@ class Relay:
         self._news.clear()
         for domain in await store.read(relay.waiting_domains):
             self._wake(domain)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tidy_seconds):
                 await self._news.wait()
-        except TimeoutError:
+        # There may be news all the time.
+        now = asyncio.get_running_loop().time()
+        if now >= self._tidied_at + self._tidy_seconds:
+            self._tidied_at = now
             await store.write(relay.expire, self._service.clock())
 
     def _wake(self, domain: str) -> None:

@@ -73,11 +73,15 @@ async def caught(page: Page, call: str, arg: Any = None) -> dict[str, Any]:
     return thrown
 
 
-async def open_demo(context: BrowserContext, name: str, domain: str) -> tuple[Page, str]:
+async def open_demo(
+    context: BrowserContext, name: str, domain: str, *, fanout: str | None = None
+) -> tuple[Page, str]:
     """The demo with keys made for `name` at `domain`; and the address."""
     page = await context.new_page()
     unique = unique_name(name)
     await page.goto(f"/?name={unique}&service={domain}")
+    if fanout is not None:
+        await page.check(f'input[name="fanout"][value="{fanout}"]')
     await page.get_by_role("button", name="Make my keys").click()
     await expect(page.locator("#identity")).to_have_text(f"{unique}@{domain}")
     return page, f"{unique}@{domain}"

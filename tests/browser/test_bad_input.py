@@ -241,7 +241,7 @@ async def test_bundles_that_were_meddled_with_are_refused(
         (lambda body: body[:-1], "malformed"),
         (lambda body: body + b"\0", "malformed"),
         (lambda _: b"", "malformed"),
-        (lambda _: b"\0", "no-bundles"),
+        (lambda body: replace(KeyResponse.decode(body), clients=()).encode(), "no-bundles"),
         (lambda body: body + bytes(5 << 20), "response-too-large"),
     ]:
         restore = await _meddle_with_bundles(context, body)

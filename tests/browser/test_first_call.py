@@ -50,6 +50,45 @@ async def _hear(page: Page, sender: str, text: str) -> None:
     ).to_be_visible()
 
 
+@pytest.mark.parametrize(("fanout", "ordering"), [("client", "members"), ("server", "service")])
+async def test_two_tabs_in_both_modes(
+    new_context: NewContext, federation: Federation, fanout: str, ordering: str
+) -> None:
+    """What the user chooses happens, and the page says which services each message went through."""
+    (alice, alice_name), (bob, bob_name) = await asyncio.gather(
+        open_demo(await new_context(), "alice", "a.example", fanout=fanout),
+        open_demo(await new_context(), "bob", "b.example", fanout="server"),
+    )
+    await alice.check(f'input[name="ordering"][value="{ordering}"]')
+    await invite(alice, bob_name)
+    await expect(bob.locator("#group")).to_be_visible()
+    await _same_on_all([alice, bob], 1)
+
+    direct, relayed = "b.example", "a.example → b.example"
+    first = relayed if fanout == "server" else direct
+    await _say(alice, "which way?")
+    await _hear(bob, alice_name, "which way?")
+    for page in (alice, bob):
+        await expect(page.locator('#messages li[data-text="which way?"] .via')).to_have_text(f"via {first}")
+    await _say(bob, "the other way")
+    await _hear(alice, bob_name, "the other way")
+    await expect(alice.locator('#messages li[data-text="the other way"] .via')).to_have_text(
+        "via b.example → a.example"
+    )
+
+    # The choice can be changed at any time, by who has made it.
+    other = "client" if fanout == "server" else "server"
+    await alice.check(f'input[name="fanout"][value="{other}"]')
+    await _say(alice, "and now?")
+    await _hear(bob, alice_name, "and now?")
+    second = relayed if other == "server" else direct
+    for page in (alice, bob):
+        await expect(page.locator('#messages li[data-text="and now?"] .via')).to_have_text(f"via {second}")
+    await alice.click("#update")
+    await _same_on_all([alice, bob], 2)
+    await alice.screenshot(path=SCREENSHOTS / f"fanout-{fanout}.png", full_page=True)
+
+
 async def test_what_is_typed_while_the_client_loads_is_kept(
     new_context: NewContext, federation: Federation
 ) -> None:

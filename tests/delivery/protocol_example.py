@@ -365,7 +365,9 @@ def values() -> dict[str, Struct]:
         "RelayRequest": relay_request(),
         "InboxFrame": binding.InboxFrame(
             frame_type=binding.InboxFrameType.delivery,
-            frame=binding.InboxDelivery(sequence=1, message_id=MESSAGE_ID, received_at=NOW, message=message),
+            frame=binding.InboxDelivery(
+                sequence=1, message_id=MESSAGE_ID, received_at=NOW, relayed_by=b"", message=message
+            ),
         ),
         "InboxAck": binding.InboxAck(cursor=1),
         "IdentityHistory": history(),

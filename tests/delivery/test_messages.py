@@ -32,7 +32,7 @@ def test_a_message_reaches_every_client_of_every_recipient(
         with device.inbox() as inbox:
             assert inbox.ready() == 0
             expected = binding.InboxDelivery(
-                sequence=1, message_id=_ID, received_at=clock.now, message=MESSAGE
+                sequence=1, message_id=_ID, received_at=clock.now, relayed_by=b"", message=MESSAGE
             )
             assert inbox.delivery() == expected
 

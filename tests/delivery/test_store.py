@@ -259,6 +259,20 @@ async def test_connections_that_were_lost(postgres: Server, postgres_template: s
             assert await store.read(_kept) == {b"a", b"b"}
 
 
+@pytest.mark.long
+async def test_a_process_that_stalls_does_not_stop_the_others(
+    postgres: Server, postgres_template: str
+) -> None:
+    with postgres.lent(postgres_template) as name:
+        async with _opened(postgres.url(name)) as stalled, _opened(postgres.url(name)) as other:
+            with pytest.raises(DBAPIError):
+                async with _writer_held(stalled):
+                    # After ten seconds, which is how long the stalled one is waited for. What it did is undone.
+                    await other.write(_keep, b"a")
+            await stalled.write(_keep, b"b")
+            assert await other.read(_kept) == {b"a", b"b"}
+
+
 async def test_a_caller_who_goes_away_harms_nobody(store: Store) -> None:
     async with _writer_held(store) as let_go:
         gone = asyncio.ensure_future(store.write(_keep, b"a"))
@@ -276,6 +290,8 @@ async def test_closing_waits_for_who_is_being_served(database_url: str) -> None:
     await asyncio.sleep(0)
     await store.close()
     await asyncio.gather(*works)
+    with pytest.raises(StoreError, match="closed"):
+        await store.write(_keep, b"late")
     async with _opened(database_url) as again:
         assert len(await again.read(_kept)) == 20
 

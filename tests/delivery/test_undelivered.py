@@ -106,7 +106,7 @@ async def test_who_sent_what_is_forgotten(service: DeliveryService, clock: Clock
     await service.store.write(
         relay.take_on, bob, _ID, MESSAGE, [(_ALICE, "a.example")], "b.example", set(), clock.now, _BOUNDS
     )
-    clock.now += relay.MEMORY_SECONDS
+    clock.now += _BOUNDS.seconds + relay.MEMORY_SECONDS
     await service.store.write(relay.expire, clock.now)
     assert await service.store.read(relay.waiting_domains) == []
     for table in (relay.relay_messages, relay.relay_outbox):

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from mls_delivery.store import accounts, log
 from mls_delivery.store.devices import device_events
-from mls_federation.client import GroupJoined, LogFault, MessageReceived, OwnDevicesChanged
+from mls_federation.client import BackgroundFailure, GroupJoined, LogFault, MessageReceived, OwnDevicesChanged
 from mls_federation.client.account import new_key_sets
 from mls_federation.client.delivery_service import open_session, publish
-from mls_federation.client.log import fetch_devices, watch
+from mls_federation.client.log import fetch_devices, settle, watch
 from mls_federation.codec import replace
 from mls_federation.errors import MLSError, StateError, ValidationError, VerificationError
 from mls_federation.federation.binding import KeyBundle
@@ -111,6 +111,26 @@ async def test_different_logs_of_different_sizes(addresses: Addresses, tmp_path:
         await stopped_until_cleared(bob, group_id, unique("grace", "c.example"))
 
 
+async def test_what_members_tell_is_remembered(addresses: Addresses, tmp_path: Path) -> None:
+    """Bob has never asked for anybody of that domain when Alice tells him of its log. When he does, it is another."""
+    async with (
+        operator(tmp_path / "first.sqlite3") as first,
+        person(unique("carol", "c.example"), addresses.but(c=first.url)) as carol,
+        second_face(first, tmp_path) as second,
+        person(unique("dave", "c.example"), addresses.but(c=first.url)),
+        person(unique("eve", "c.example"), addresses.but(c=second.url)),
+        person(unique("alice", "a.example"), addresses.but(c=first.url)) as alice,
+        person(unique("bob", "b.example"), addresses.but(c=second.url)) as bob,
+    ):
+        group_id = (await alice.client.create_group()).group_id
+        await alice.client.add(group_id, bob.identity)
+        await alice.client.add(group_id, carol.identity)
+        await alice.client.send(group_id, b"hello")
+        await bob.told(MessageReceived, data=b"hello")
+        await refused(bob, carol.identity, VerificationError, "log-forked")
+        check_evidence(await bob.told(LogFault, domain="c.example"), first)
+
+
 async def test_honest_logs_of_different_sizes(addresses: Addresses, tmp_path: Path) -> None:
     """The same, but the log is one, and has only grown between their looking at it: nobody is told of anything."""
     async with (
@@ -124,11 +144,16 @@ async def test_honest_logs_of_different_sizes(addresses: Addresses, tmp_path: Pa
             group_id = (await alice.client.create_group()).group_id
             await alice.client.add(group_id, bob.identity)
             await alice.client.add(group_id, carol.identity)
+            # At first the service cannot say how it has grown. That is no fault, and holds up nothing.
+            honest.proxy.answer = Response("<h1>Try later</h1>", 503, media_type="text/html")
+            honest.proxy.answer_to = "/v1/consistency"
             await alice.client.send(group_id, b"hello")
             await bob.told(MessageReceived, data=b"hello")
-            # The second message comes after what the first one told of was settled.
-            await alice.client.send(group_id, b"again")
-            await bob.told(MessageReceived, data=b"again")
+            failure = await bob.told(BackgroundFailure)
+            assert failure.error.code == "service-error"
+            honest.proxy.answer = None
+            await settle(bob.client._core, "c.example")
+        assert not bob.client._core.state.logs.unproven
         assert bob.client._core.state.logs.heads["c.example"].tree_head.tree_size == 2
         assert not any(isinstance(event, LogFault) for event in (*alice.events, *bob.events, *carol.events))
 

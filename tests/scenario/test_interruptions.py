@@ -84,13 +84,14 @@ async def offline_person(
             new_event=asyncio.Event,
             gather=gather,
         )
+        is_new = storage.state is None
         if storage.state is None:
             somebody._client = new_client(ports, identity, somebody.on_event)
         else:
             somebody._client = Client(storage.state, ports, somebody.on_event)
         for domain, url in addresses.items():
             await somebody.client.set_delivery_service(domain, url)
-        if storage.state is None:
+        if is_new:
             await somebody.client.register()
         yield somebody
 

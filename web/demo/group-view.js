@@ -7,7 +7,7 @@
 import { breakable, byId, during, element, grouped, hex, showProblem } from "./dom.js";
 
 /**
- * @typedef {{ kind: "own" | "other" | "notice", from: string, text: string }} Line
+ * @typedef {{ kind: "own" | "other" | "notice", from: string, text: string, ways?: string[][] }} Line
  * @typedef {{ group: Group, details: GroupDetails, lines: Line[] }} Entry
  */
 
@@ -74,10 +74,10 @@ export class GroupView {
   }
 
   #listen() {
-    this.#on("message", ({ group, sender, text, data }) => {
+    this.#on("message", ({ group, sender, text, data, via }) => {
       const entry = this.#entries.get(hex(group.id));
       if (entry === undefined) return;
-      this.#append(entry, { kind: "other", from: sender, text: text ?? `${data.length} octets, no text` });
+      this.#append(entry, { kind: "other", from: sender, text: text ?? `${data.length} octets, no text`, ways: [via] });
     });
     this.#on("epoch", ({ group, ...details }) => {
       const entry = this.#entries.get(hex(group.id));
@@ -109,7 +109,7 @@ export class GroupView {
       if (entry === undefined || text === "") return;
       const { deliveries } = await entry.group.send(text);
       message.value = "";
-      this.#append(entry, { kind: "own", from: this.#client.identity, text });
+      this.#append(entry, { kind: "own", from: this.#client.identity, text, ways: deliveries.map(({ via }) => via) });
       requireDelivered(deliveries);
     });
     const address = byId("add-identity", HTMLInputElement);
@@ -272,10 +272,15 @@ function requireDelivered(deliveries) {
 }
 
 /** @param {Line} line */
-function renderLine({ kind, from, text }) {
+function renderLine({ kind, from, text, ways = [] }) {
   if (kind === "notice") return element("li", { class: "notice" }, text);
   const attributes = { class: kind, "data-from": from, "data-text": text };
-  return element("li", attributes, element("span", { class: "from" }, kind === "own" ? "You" : from), text);
+  const item = element("li", attributes, element("span", { class: "from" }, kind === "own" ? "You" : from), text);
+  const distinct = new Set(ways.filter((via) => via.length > 0).map((via) => via.join(" → ")));
+  if (distinct.size > 0) {
+    item.append(element("span", { class: "via", "data-via": [...distinct].join(", ") }, `via ${[...distinct].join(", ")}`));
+  }
+  return item;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The page of the first call: load, make keys, fetch the other person's, be in a group.
  *
  * @import { Client, Group, MLSError } from "../src/index.js"
- * @import { Progress } from "../src/protocol.js"
+ * @import { Fanout, Progress } from "../src/protocol.js"
  */
 import { MLSFederation } from "mls-federation";
 import { renderBundle } from "./bundle.js";
@@ -112,11 +112,38 @@ function wireIdentity(mls, directory) {
           showProblem(byId(`service-error-${other}`, HTMLElement), error);
         });
       }
-      const client = await mls.createClient({ identity: `${name}@${domain}` });
+      const client = await mls.createClient({ identity: `${name}@${domain}`, fanout: /** @type {Fanout} */ (chosen("fanout")) });
       form.hidden = true;
       showIdentity(client, directory[domain] ?? "");
+      wireFanout(client);
       meet(client);
     });
+  };
+}
+
+/**
+ * The value of the radio button that is chosen.
+ *
+ * @param {string} name
+ */
+function chosen(name) {
+  return /** @type {HTMLInputElement} */ (document.querySelector(`input[name="${name}"]:checked`)).value;
+}
+
+/**
+ * From now on the choice is that of a client that is there, and can be changed at any time.
+ *
+ * @param {Client} client
+ */
+function wireFanout(client) {
+  const problem = byId("fanout-error", HTMLElement);
+  byId("fanout", HTMLFieldSetElement).onchange = async () => {
+    try {
+      await client.setFanout(/** @type {Fanout} */ (chosen("fanout")));
+      showProblem(problem);
+    } catch (error) {
+      showProblem(problem, error);
+    }
   };
 }
 
@@ -158,6 +185,7 @@ function meet(client) {
   const bundles = byId("bundles", HTMLElement);
   const view = new GroupView(client, () => {
     for (const button of bundles.querySelectorAll("button")) button.textContent = inviteText();
+    byId("ordering", HTMLFieldSetElement).hidden = view.current !== undefined;
   });
   const inviteText = () => (view.current ? "Add to the group" : "Start a group");
   client.addEventListener("group", (event) => {
@@ -179,7 +207,8 @@ function meet(client) {
           button.onclick = () =>
             during(button, byId("peer-error", HTMLElement), async () => {
               if (view.current === undefined) {
-                const group = await client.createGroup();
+                const ordering = /** @type {"service" | "members"} */ (chosen("ordering"));
+                const group = await client.createGroup({ ordering });
                 view.show(group, await group.details(), "You started the group.");
               }
               await view.add(identity);

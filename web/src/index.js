@@ -472,15 +472,17 @@ export class Client extends EventTarget {
   /**
    * Start a group with this client as its only member.
    *
-   * @param {{ cipherSuite?: number, groupId?: Uint8Array }} [options] by default suite 1 and a random id
+   * @param {{ cipherSuite?: number, groupId?: Uint8Array, ordering?: "service" | "members" }} [options] by default suite 1,
+   *   a random id, and commits that our delivery service puts in order
    * @returns {Promise<Group>}
    * @throws {MLSError} `bad-argument`, `unsupported`, `bad-state` if there is a group of that id
    */
-  async createGroup({ cipherSuite, groupId } = {}) {
+  async createGroup({ cipherSuite, groupId, ordering } = {}) {
     const details = await this.#engine.call("createGroup", {
       client: this.#state.client,
       ...(cipherSuite === undefined ? {} : { cipherSuite }),
       ...(groupId === undefined ? {} : { groupId }),
+      ...(ordering === undefined ? {} : { ordering }),
     });
     return this.#group(details.groupId);
   }
@@ -545,8 +547,8 @@ export class Client extends EventTarget {
         this.#both(this.#group(event.detail.groupId), "epoch", event.detail.details);
         break;
       case "message": {
-        const { groupId, sender, senderLeaf, epoch, data } = event.detail;
-        this.#both(this.#group(groupId), "message", { sender, senderLeaf, epoch, data, text: decodeText(data) });
+        const { groupId, sender, senderLeaf, epoch, data, via } = event.detail;
+        this.#both(this.#group(groupId), "message", { sender, senderLeaf, epoch, data, via, text: decodeText(data) });
         break;
       }
     }

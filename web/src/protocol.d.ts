@@ -205,7 +205,10 @@ export interface Requests {
   setFanout: { params: { client: number; fanout: string }; result: null };
   clearLogFault: { params: { client: number; domain: string }; result: null };
   fetchKeyBundles: { params: { client: number; identity: string }; result: KeyBundle[] };
-  createGroup: { params: { client: number; cipherSuite?: number; groupId?: Uint8Array }; result: GroupDetails };
+  createGroup: {
+    params: { client: number; cipherSuite?: number; groupId?: Uint8Array; ordering?: string };
+    result: GroupDetails;
+  };
   addMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
   removeMember: { params: { client: number; groupId: Uint8Array; identity: string }; result: GroupChange };
   removeDevice: {
@@ -237,6 +240,8 @@ export interface Events {
     senderLeaf: number;
     epoch: bigint;
     data: Uint8Array;
+    /** The domains whose delivery services it came through; none if it had to wait here until it could be read. */
+    via: string[];
   };
   /** The group moved to another epoch: a member came, went or changed its keys. */
   epoch: { client: number; groupId: Uint8Array; details: GroupDetails };

@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
+    Text,
     and_,
     bindparam,
     delete,
@@ -58,6 +59,7 @@ messages = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("message_id", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+    Column("relayed_by", Text, nullable=False),
     Column("message", LargeBinary, nullable=False),
     PrimaryKeyConstraint("client", "sequence"),
 )
@@ -121,11 +123,16 @@ class Expired:
 
 @dataclass(frozen=True)
 class Message:
-    """A message in an inbox; without a `message_id`, it is an encoded `Notice`."""
+    """A message in an inbox; without a `message_id`, it is an encoded `Notice`.
+
+    Attributes:
+        relayed_by: the domain whose service brought it; empty if its sender did.
+    """
 
     sequence: int
     message_id: bytes
     received_at: int
+    relayed_by: str
     message: bytes
 
 
@@ -173,6 +180,7 @@ def submit(
     now: int,
     room: Room,
     named: frozenset[bytes] | None = None,
+    relayed_by: str = "",
 ) -> Submitted:
     """Put a message into the inbox of every client of each recipient, or of those whose KeyPackages are named.
 
@@ -200,6 +208,7 @@ def submit(
                     "sequence": (last_sequence or 0) + 1,
                     "message_id": message_id,
                     "received_at": now,
+                    "relayed_by": relayed_by,
                     "message": message,
                     "fingerprint": fingerprint,
                     "octets": len(message),
@@ -216,7 +225,15 @@ def put_notice(connection: Connection, client: int, notice: Notice, now: int) ->
     """Put a notice into the inbox of a client, be it full or not: there are no more of them than it sent messages."""
     last_sequence = connection.scalar(select(inboxes.c.last_sequence).where(inboxes.c.client == client))
     sequence, octets = (last_sequence or 0) + 1, notice.encode()
-    _PUT.run(connection, client=client, sequence=sequence, message_id=b"", received_at=now, message=octets)
+    _PUT.run(
+        connection,
+        client=client,
+        sequence=sequence,
+        message_id=b"",
+        received_at=now,
+        relayed_by="",
+        message=octets,
+    )
     _COUNT.run(connection, client=client, sequence=sequence, octets=len(octets))
     announce(connection, ARRIVED, str(client))
 
@@ -265,7 +282,13 @@ _up_to = (
     .subquery()
 )
 _READ = Prepared(
-    select(messages.c.sequence, messages.c.message_id, messages.c.received_at, messages.c.message)
+    select(
+        messages.c.sequence,
+        messages.c.message_id,
+        messages.c.received_at,
+        messages.c.relayed_by,
+        messages.c.message,
+    )
     .where(
         messages.c.client == bindparam("client"),
         messages.c.sequence > bindparam("after"),

@@ -219,7 +219,7 @@ def _known_message(
         fingerprint=fingerprint,
         octets=len(message),
         expires=now + seconds,
-        forgotten_at=now + MEMORY_SECONDS,
+        forgotten_at=now + seconds + MEMORY_SECONDS,
     )
     return int(connection.execute(added).inserted_primary_key[0])  # type: ignore[index]
 
@@ -315,6 +315,7 @@ def next_batch(connection: Connection, domain: str, now: int, max_messages: int,
         .select_from(relay_outbox.join(relay_messages))
         .where(relay_outbox.c.domain == domain, relay_outbox.c.waits, ~held)
         .order_by(relay_outbox.c.id)
+        .limit(_MAX_ROWS)
     )
     chosen: dict[int, tuple[list[int], list[bytes]]] = {}
     octets = 0
@@ -349,6 +350,8 @@ def next_batch(connection: Connection, domain: str, now: int, max_messages: int,
 # What the struct of a relayed message adds to its octets and its recipients', at most; and notices in one request.
 _STRUCT_OCTETS = 64
 _MAX_NOTICES = 100
+# Rows that are looked at for one request: some databases' drivers fetch all that there are.
+_MAX_ROWS = 2000
 
 
 def _waiting(connection: Connection, message: int, rows: list[int], recipients: list[bytes]) -> Waiting:
@@ -491,7 +494,14 @@ def receive(
             status = RecipientStatus.inbox_full
             if recipient not in full:
                 (status,) = messages.submit(
-                    connection, [recipient], message.message_id, message.message, now, room, arrived.named
+                    connection,
+                    [recipient],
+                    message.message_id,
+                    message.message,
+                    now,
+                    room,
+                    arrived.named,
+                    relayed_by=domain,
                 ).statuses
             if status is RecipientStatus.inbox_full:
                 full.add(recipient)

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 
 from .announcements import Announcement, call_in, made_in
 from .database import Database
+from .errors import StoreError
 
 T = TypeVar("T")
 
@@ -54,20 +55,31 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._door = threading.Lock()
+        self._closed = False
         self._waiting: queue.SimpleQueue[_Wait[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do a work; returns once what it did is durable."""
+        """Do a work; returns once what it did is durable.
+
+        Raises:
+            StoreError: the store was closed.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._waiting.put(_Wait(work, loop, done))
+        with self._door:
+            if self._closed:
+                raise StoreError("The store was closed.")
+            self._waiting.put(_Wait(work, loop, done))
         return await done
 
     def close(self) -> None:
-        """Return when all who wait have been served; nobody may come any more."""
-        self._waiting.put(None)
+        """Return when all who wait have been served; nobody is any more."""
+        with self._door:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
 
     def _run(self) -> None:

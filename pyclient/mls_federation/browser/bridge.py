@@ -13,7 +13,7 @@ import traceback
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from ..client import (
     BackgroundFailure,
@@ -67,6 +67,7 @@ class MessageEvent(TypedDict):
     sender_leaf: int
     epoch: Uint64
     data: bytes
+    via: list[str]
 
 
 class EpochEvent(TypedDict):
@@ -227,14 +228,22 @@ class Bridge:
         ]
 
     async def create_group(
-        self, *, client: int, cipher_suite: int | None = None, group_id: bytes | None = None
+        self,
+        *,
+        client: int,
+        cipher_suite: int | None = None,
+        group_id: bytes | None = None,
+        ordering: str | None = None,
     ) -> Shape:
         if cipher_suite is not None and not 0 <= cipher_suite <= 0xFFFF:
             raise UsageError("cipherSuite must be a number from 0 to 65535")
         suite = None if cipher_suite is None else CipherSuite(cipher_suite)
-        return shapes.group_details(
-            await self._client(client).create_group(suite, group_id, ordering="members")
-        )
+        match ordering:
+            case None | "service" | "members":
+                rule: Literal["service", "members"] = ordering or "service"
+            case _:
+                raise UsageError('ordering must be "service" or "members"')
+        return shapes.group_details(await self._client(client).create_group(suite, group_id, ordering=rule))
 
     async def add_member(self, *, client: int, group_id: bytes, identity: str) -> Shape:
         return self._changed(client, group_id, await self._client(client).add(group_id, identity))
@@ -322,6 +331,7 @@ class Bridge:
                         sender_leaf=event.sender_leaf,
                         epoch=Uint64(event.epoch),
                         data=event.data,
+                        via=list(event.via),
                     ),
                 )
             case RemovedFromGroup(group_id):

@@ -28,12 +28,14 @@ class Lane:
     Attributes:
         lock: held while it is worked through.
         failures: how often in a row something was left.
+        pauses: how many there were since.
         not_before: when it is tried again, Unix seconds.
         busy: whether it is being worked through.
     """
 
     lock: AbstractAsyncContextManager[Any]
     failures: int = 0
+    pauses: int = 0
     not_before: float = 0.0
     busy: bool = False
 

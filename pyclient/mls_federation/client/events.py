@@ -34,6 +34,8 @@ class MessageReceived:
         epoch: in which it was sent.
         number: counts the messages that this client was told of: 1, 2, and so on. If the client ended before it was known that
             the application had been told, it is told again when the client runs next, with the same number.
+        via: the domains whose delivery services it came through, as ours says; none if it had to wait here until it could be
+            read.
     """
 
     group_id: bytes
@@ -42,6 +44,7 @@ class MessageReceived:
     epoch: int
     data: bytes
     number: int = 0
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -136,10 +136,15 @@ async def pinned_key(core: Core, domain: str) -> bytes:
 
 
 async def meet(core: Core, domain: str) -> None:
-    """See whether a service whose address was set has the key that it had before. If not, that is a fault, and told as such:
-    messages do not depend on it."""
+    """Pin the key of a service whose address was set. If it has another than before, that is a fault, and told as such: messages
+    do not depend on it.
+
+    Raises:
+        StorageError: the pin could not be stored.
+    """
+    key = core.service(domain).description.signing_key
     try:
-        core.state.logs.pinned(domain, core.service(domain).description.signing_key)
+        await _keep(core, lambda logs: logs.pinned(domain, key))
     except ValidationError as error:
         await _fault(core, domain, error, ())
 

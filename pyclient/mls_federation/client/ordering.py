@@ -181,6 +181,8 @@ class Ordering:
             if error.code == "unknown-group" and known.registered:
                 # It has lost its database, or was never told by whoever handed the group over to it.
                 await self._change(lambda state: _marked(state, group_id, registered=False))
+            elif error.code == "unknown-group":
+                raise _not_registered(known) from error
             elif error.code == "group-moved":
                 await self._catch_up(known)
             elif is_final(error):
@@ -208,6 +210,8 @@ class Ordering:
         core, group_id = self._core, known.group.group_id
         ours = self._is_ours(known)
         request = ordered.registration(known, in_session=ours)
+        if not ours and request.moved_by is None:
+            return  # Only a member of its own domain can tell it of the group, and perhaps one has.
 
         async def register(service: DeliveryService, token: bytes | None = None) -> RegisterGroupResponse:
             return await ask(core.ports.transport, service, "groups", request, RegisterGroupResponse, token)
@@ -218,12 +222,8 @@ class Ordering:
             else:
                 await self._ask(known, register)
         except ServiceError as error:
-            if error.code in ("invalid-group", "unauthorized") and not ours:
-                raise StateError(
-                    f"the service of {known.agreement.domain.decode('ascii')} is to order the group's commits, and does not"
-                    " know it yet; a member of that domain will tell it",
-                    code="not-registered",
-                ) from error
+            if error.code == "invalid-group" and not ours:
+                raise _not_registered(known) from error
             # Somebody has registered it, and it has gone on since: the next answer says how.
             if error.code != "group-exists":
                 raise
@@ -286,6 +286,14 @@ class Ordering:
     def _chance(self) -> float:
         """A random number from 0 to 1."""
         return int.from_bytes(self._core.ports.provider.random(2), "big") / 0xFFFF
+
+
+def _not_registered(known: GroupState) -> StateError:
+    return StateError(
+        f"the service of {known.agreement.domain.decode('ascii')} is to order the group's commits, and does not"
+        " know it yet; a member of that domain will tell it",
+        code="not-registered",
+    )
 
 
 def _marked(

@@ -141,18 +141,21 @@ async def _work_through(core: Core, key: str) -> None:
             lane.busy = False
         if left:
             core.something_left.set()
+            now = core.ports.now()
+            lane.failures += 1
             # Commands try before their time, and must not make the pauses grow.
-            if wanted or core.ports.now() >= lane.not_before:
-                lane.not_before = core.ports.now() + max(_pause(core, lane.failures), wanted)
-                lane.failures += 1
+            if now >= lane.not_before:
+                lane.not_before = now + _pause(core, lane.pauses)
+                lane.pauses += 1
+            lane.not_before = max(lane.not_before, now + wanted)
         else:
-            lane.failures, lane.not_before = 0, 0.0
+            lane.failures, lane.pauses, lane.not_before = 0, 0, 0.0
 
 
-def _pause(core: Core, failures: int) -> float:
+def _pause(core: Core, pauses: int) -> float:
     """Between a half and one and a half of what it should be, so that not all who wait come at once."""
     chance = core.ports.provider.random(1)[0] / 255
-    return float(min(_FIRST_PAUSE * 2 ** min(failures, 16), _LONGEST_PAUSE) * (0.5 + chance))
+    return float(min(_FIRST_PAUSE * 2 ** min(pauses, 16), _LONGEST_PAUSE) * (0.5 + chance))
 
 
 async def _hand_over_lane(core: Core, key: str) -> bool:

@@ -24,7 +24,7 @@ from .accepting import accept
 from .core import Core
 from .delivery_service import open_inbox
 from .devices import session_token
-from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed
+from .events import BackgroundFailure, ConnectionChanged, DeliveryFailed, Event, MessageReceived
 from .keys import KEY_SETS, publish_key_sets, renew_key_sets
 from .ordering import Ordering
 from .outbox import keep_trying, try_again
@@ -46,8 +46,7 @@ class Receiver:
         self._core = core
         self._ordering = ordering
         self._inbox: Connection | None = None
-        # Domains whose service could not be asked about its log on this connection.
-        self._unasked: set[str] = set()
+        self._heads_came = core.ports.new_event()
         self._closed = False
 
     async def run(self) -> None:
@@ -58,7 +57,9 @@ class Receiver:
                 `not-admitted`: this is no device of our identity, or no more.
         """
         try:
-            await self._core.ports.gather(self._run(), keep_trying(self._core), self._ordering.run())
+            await self._core.ports.gather(
+                self._run(), keep_trying(self._core), self._ordering.run(), self._settle()
+            )
         except _Closed:
             return
 
@@ -101,8 +102,8 @@ class Receiver:
                 if not ready:
                     ready = True
                     core.tell(ConnectionChanged("connected"))
-                    self._unasked.clear()
                     await self._watch()
+                    self._heads_came.set()
                     # What broke our connection may have kept messages from going out, too.
                     try_again(core)
                 await self._take(inbox, frame)
@@ -139,7 +140,8 @@ class Receiver:
         if isinstance(frame.frame, InboxDelivery):
             await self._take_message(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
-            await self._settle()
+            if log.unsettled_domains(core):
+                self._heads_came.set()
         elif isinstance(frame.frame, InboxNotice):
             await self._take_notice(frame.frame)
             await inbox.send(InboxAck(cursor=core.state.cursor).encode())
@@ -164,7 +166,7 @@ class Receiver:
             accepted = accept(
                 core.ports.provider, core.state, delivery.sequence, delivery.message, core.ports.now()
             )
-            await core.keep_and_tell(accepted.state, accepted.events)
+            await core.keep_and_tell(accepted.state, _with_way(core, delivery, accepted.events))
         self._ordering.look()
 
     async def _watch(self) -> None:
@@ -175,14 +177,17 @@ class Receiver:
             self._core.tell(BackgroundFailure(error))
 
     async def _settle(self) -> None:
-        """Have compared what members told us of logs. A service that does not answer is asked once, so that we do not wait for
-        it again and again."""
-        for domain in log.unsettled_domains(self._core) - self._unasked:
-            try:
-                await log.settle(self._core, domain)
-            except (TransportError, RemoteError, StateError) as error:
-                self._unasked.add(domain)
-                self._core.tell(BackgroundFailure(error))
+        """Have compared what members tell us of logs, beside receiving: nobody waits for a service that does not answer. It is
+        asked again when there is more to compare, or we connect again."""
+        core = self._core
+        while True:
+            await self._heads_came.wait()
+            self._heads_came.clear()
+            for domain in log.unsettled_domains(core):
+                try:
+                    await log.settle(core, domain)
+                except (TransportError, RemoteError, StateError, StorageError) as error:
+                    core.tell(BackgroundFailure(error))
 
     async def _take_notice(self, frame: InboxNotice) -> None:
         core, notice = self._core, frame.notice
@@ -194,3 +199,12 @@ class Receiver:
             # Told first: should we end in between, it is told again rather than never.
             core.tell(failed)
             await core.keep(replace(core.state, cursor=frame.sequence))
+
+
+def _with_way(core: Core, delivery: InboxDelivery, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The events of a delivery, with the way that its message came. Messages that were held until now have come another."""
+    if not events or not isinstance(events[0], MessageReceived):
+        return events
+    relayed_by = delivery.relayed_by.decode("ascii", "replace")
+    via = (relayed_by, core.state.account.domain) if relayed_by else (core.state.account.domain,)
+    return (replace(events[0], via=via), *events[1:])

@@ -155,6 +155,7 @@ class StoredUntold(Struct):
     epoch: uint64
     data_secret: opaque
     number: uint64
+    via: Vec[opaque]
 
 
 class StoredPart(Struct):
@@ -388,6 +389,7 @@ def _store_untold(message: MessageReceived) -> StoredUntold:
         epoch=message.epoch,
         data_secret=message.data,
         number=message.number,
+        via=tuple(domain.encode("utf-8") for domain in message.via),
     )
 
 
@@ -399,6 +401,7 @@ def _load_untold(_: CryptoProvider, stored: StoredUntold) -> MessageReceived:
         epoch=stored.epoch,
         data=stored.data_secret,
         number=stored.number,
+        via=tuple(text(domain, StoredUntold, "via") for domain in stored.via),
     )
 
 

@@ -235,11 +235,15 @@ class InboxReady(Struct):
 
 
 class InboxDelivery(Struct):
-    """One message. `received_at` is the service's clock, in seconds since 1970."""
+    """One message. `received_at` is the service's clock, in seconds since 1970.
+
+    `relayed_by` is the domain whose service brought it, and empty if its sender did.
+    """
 
     sequence: uint64
     message_id: opaque
     received_at: uint64
+    relayed_by: opaque
     message: opaque
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from mls_federation.browser.concurrency import gather
 from mls_federation.client import BackgroundFailure, Client, Connection, Event, Ports, Response, new_client
 from mls_federation.client.state import RETENTION, ClientState
 from mls_federation.crypto import CipherSuite, CryptoProvider
@@ -19,7 +20,6 @@ from mls_federation.errors import (
     UsageError,
     ValidationError,
 )
-from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
 from tests.support.network import NOW, Peer, group_of, of_type, without_waiting
 

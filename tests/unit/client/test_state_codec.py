@@ -89,7 +89,7 @@ def everything(provider: CryptoProvider) -> ClientState:
     bob.publish(last_resort=True)
     [*sets, last] = bob.state.key_sets
     waiting = replace(last, unconfirmed=alice_key_set(alice))
-    untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3)
+    untold = MessageReceived(group_id, alice.identity, 1, 2, b"heard", 3, ("a.example", "b.example"))
     bob.state = bob.state.with_group(replace(bob.state.group(group_id), told={"a.example": 7}))
     # A third, from which carol has removed him while he added and removed others; of which he knows nothing yet.
     third = group_of(alice, bob, carol)

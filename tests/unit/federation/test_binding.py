@@ -127,10 +127,14 @@ _ENCODINGS: list[tuple[Struct, str]] = [
         binding.InboxFrame(
             frame_type=binding.InboxFrameType.delivery,
             frame=binding.InboxDelivery(
-                sequence=4, message_id=b"\x0a" * 16, received_at=0x65, message=b"\x00\x01\x00\x02"
+                sequence=4,
+                message_id=b"\x0a" * 16,
+                received_at=0x65,
+                relayed_by=b"a.example",
+                message=b"\x00\x01\x00\x02",
             ),
         ),
-        "02 0000000000000004  10" + "0a" * 16 + "0000000000000065  04 00010002",
+        "02 0000000000000004  10" + "0a" * 16 + "0000000000000065  09 612e6578616d706c65  04 00010002",
     ),
     (
         binding.InboxFrame(

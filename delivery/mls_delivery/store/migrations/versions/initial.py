@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("message_id", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("relayed_by", sa.Text(), nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["client"], ["clients.id"], name=op.f("messages_client"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client", "sequence", name=op.f("messages_key")),
