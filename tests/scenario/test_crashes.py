@@ -16,7 +16,7 @@ from tests.chaos.processes import ClientProcess, Killed, Line
 from tests.chaos.record import Record
 from tests.support.services import PATIENCE, Addresses, Person, person, proxy_before, unique
 
-ROUNDS = 8
+ROUNDS = 6
 # Within this time after the first of some commands the process is killed: some are done by then, some are not.
 LATEST_KILL = 0.25
 
@@ -35,7 +35,7 @@ async def say(bob: ClientProcess, record: Record, group: str, alice: str) -> Non
         return
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_killed_at_any_moment(addresses: Addresses, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     record = Record()
@@ -47,7 +47,7 @@ async def test_killed_at_any_moment(addresses: Addresses, tmp_path: Path, seed: 
             joined.set()
 
     async with (
-        asyncio.timeout(2 * PATIENCE),
+        asyncio.timeout(5 * PATIENCE),
         proxy_before(addresses.by_domain["a.example"]) as proxy,
         person(unique("alice", "a.example"), addresses.by_domain) as alice,
     ):
