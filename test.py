@@ -18,7 +18,7 @@ from dev.steps import ROOT, SetupError, announce
 _USAGE = f"""{__doc__}
 
   --check     only the static checks: format, lint, types, layers
-  all others  go to pytest, as in: python3 test.py -k codec
+  all others  go to pytest, as in: python3 test.py -k codec; with `-n 0` one test after the other, as a debugger needs it
 """
 
 
@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
     codes = [_run(check) for check in _static_checks(ready)]
     if any(codes) or browser is None:
         return next((code for code in codes if code), 0)
-    return _run([ready.python, "-m", "pytest", *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
+    # Files at the same time, each by one worker, since fixtures of a module are costly; `-n 0` does without.
+    at_once = ["-n", "auto", "--dist", "loadfile"]
+    return _run([ready.python, "-m", "pytest", *at_once, *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
 
 
 def _other_programs() -> None:
