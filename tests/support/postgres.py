@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -133,8 +133,10 @@ def server_or_skip() -> Iterator[Server]:
 
 def _owner(folder: Path) -> dict[str, Any]:
     """As whom the server runs in a folder. It refuses to run as root."""
-    if os.geteuid() != 0:
+    if sys.platform == "win32" or os.geteuid() != 0:
         return {}
+    import pwd  # there is none on Windows
+
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
     user = names.get("postgres") or names["nobody"]
     os.chown(folder, user.pw_uid, user.pw_gid)

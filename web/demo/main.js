@@ -185,6 +185,7 @@ function meet(client) {
   const bundles = byId("bundles", HTMLElement);
   const view = new GroupView(client, () => {
     for (const button of bundles.querySelectorAll("button")) button.textContent = inviteText();
+    byId("ordering", HTMLFieldSetElement).hidden = view.current !== undefined;
   });
   const inviteText = () => (view.current ? "Add to the group" : "Start a group");
   client.addEventListener("group", (event) => {

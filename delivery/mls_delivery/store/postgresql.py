@@ -133,7 +133,7 @@ class _Hearing:
                     if self._hear(connection):
                         return
             except psycopg.OperationalError as fault:
-                _LOG.warning("no notifications from the database, trying again: %s", str(fault).strip())
+                _LOG.warning("the database sends no notifications; trying again: %s", str(fault).strip())
             if self._ends_within(pause):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -68,10 +68,16 @@ def accept(
         envelope: an encoded Envelope.
     """
     state = replace(state.forgetting(now), cursor=sequence)
+    events: list[Event] = []
+    for group_id, known in state.groups.items():
+        if known.is_stuck(now):
+            state = state.with_group(replace(known, held=(), stuck_since=None))
+            events.append(ThreadLost(group_id))
     try:
-        return _accept(provider, state, envelope, now)
+        accepted = _accept(provider, state, envelope, now)
     except RemoteError as error:
-        return _refuse(state, envelope, error, now)
+        accepted = _refuse(state, envelope, error, now)
+    return replace(accepted, events=(*events, *accepted.events))
 
 
 def _accept(provider: CryptoProvider, state: ClientState, envelope: bytes, now: int) -> Accepted:

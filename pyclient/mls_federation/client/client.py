@@ -438,13 +438,12 @@ class Client:
         return details(self._core.state.group(group_id))
 
     def is_behind(self, group_id: bytes) -> bool:
-        """Whether something of ours in a group is still to be ordered or done again, or something that came cannot be read yet.
+        """Whether something of ours in a group is still to be ordered or done again, or its service is to be asked what we lack.
 
         Raises:
             StateError: code `no-such-group`.
         """
-        known = self._core.state.group(group_id)
-        return known.pending is not None or known.lost or bool(known.held) or session.must_repeat(known)
+        return self._ordering.has_work(self._core.state.group(group_id))
 
     def export_srtp_keys(self, group_id: bytes, profile: SrtpProfile) -> tuple[SrtpKeys, ...]:
         """The SRTP keys of every member in the present epoch. Secret.

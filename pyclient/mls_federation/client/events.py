@@ -107,9 +107,11 @@ class OrderingFault:
 
 @dataclass(frozen=True)
 class ThreadLost:
-    """A group has gone on without us, and what would bring us there cannot be had any more; the client comes back by itself.
+    """A group has gone on without us, it seems, and what would bring us there cannot be had any more.
 
-    Messages that were sent meanwhile are lost to us.
+    If a service orders the group's commits, the client comes back by itself; messages that were sent meanwhile are lost to it. If
+    the members do, messages came that nothing opens for as long as an epoch can be gone back to: one of the members should remove
+    us and add us again.
     """
 
     group_id: bytes

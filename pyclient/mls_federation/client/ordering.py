@@ -68,7 +68,7 @@ class Ordering:
         while True:
             self._news.clear()
             await self._see_to_all()
-            if any(self._has_work(known) for known in self._core.state.groups.values()):
+            if any(self.has_work(known) for known in self._core.state.groups.values()):
                 await self._core.ports.sleep(_LOOK * self._chance())
             else:
                 await self._news.wait()
@@ -118,7 +118,8 @@ class Ordering:
 
     # -- in the background
 
-    def _has_work(self, known: GroupState) -> bool:
+    def has_work(self, known: GroupState) -> bool:
+        """Whether there is something to be done about the order of a group's commits."""
         waits = known.ordered_by_service and known.stuck_since is not None
         due = known.pending is not None or known.lost or session.must_repeat(known)
         return due or waits or self._is_to_register(known)
@@ -133,7 +134,7 @@ class Ordering:
 
     async def _see_to_all(self) -> None:
         for group_id, known in self._core.state.groups.items():
-            if not self._has_work(known):
+            if not self.has_work(known):
                 self._due.pop(group_id, None)
                 continue
             now = self._core.ports.now()

@@ -170,6 +170,14 @@ class GroupState:
         """Whether a delivery service says in which order commits come."""
         return self.agreement.ordering == OrderingRule.service
 
+    def is_stuck(self, now: int) -> bool:
+        """Whether what is held must be of a branch that we cannot get to any more, where members order commits."""
+        return (
+            self.stuck_since is not None
+            and now - self.stuck_since > FORK_SECONDS
+            and not self.ordered_by_service
+        )
+
     def in_epoch(self, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]) -> GroupState:
         """This group in the next epoch."""
         readable = {past.context.epoch for past in group.past_epochs}

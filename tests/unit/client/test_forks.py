@@ -15,6 +15,7 @@ from mls_federation.client.events import (
     MessageReceived,
     MessageRefused,
     RemovedFromGroup,
+    ThreadLost,
 )
 from mls_federation.client.payload import payload
 from mls_federation.client.state import FORK_EPOCHS, FORK_SECONDS
@@ -280,6 +281,22 @@ def test_what_may_be_undone_is_forgotten_with_the_window(alice: Peer, bob: Peer,
     after = bob.state.forgetting(NOW + FORK_SECONDS + 1)
     assert after.departed == {}
     assert after.spent == ()
+
+
+def test_who_cannot_get_to_the_branch_of_the_others_is_told(alice: Peer, bob: Peer, carol: Peer) -> None:
+    group_id = group_of(alice, bob, carol)
+    alice.renew(group_id)
+    alice.renew(group_id)
+    [_, second] = messages_for(alice.post(), carol.identity)
+    carol.take(second)
+    accepted = accept(carol.provider, carol.state, 100, b"", NOW + FORK_SECONDS)
+    assert of_type(accepted.events, ThreadLost) == []
+    later = NOW + FORK_SECONDS + 1
+    accepted = accept(carol.provider, carol.state, 100, b"", later)
+    assert of_type(accepted.events, ThreadLost) == [ThreadLost(group_id)]
+    assert accepted.state.group(group_id).held == ()
+    accepted = accept(carol.provider, accepted.state, 101, b"", later)
+    assert of_type(accepted.events, ThreadLost) == []
 
 
 # -- payloads
