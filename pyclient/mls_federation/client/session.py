@@ -91,9 +91,21 @@ def start_group(
 def send(
     provider: CryptoProvider, state: ClientState, group_id: bytes, data: bytes
 ) -> tuple[ClientState, int]:
-    """Encrypt data for a group; returns the state, with the message in its outbox, and the epoch."""
+    """Encrypt data for a group; returns the state, with the message in its outbox, and the epoch.
+
+    What is to be sent again goes out before, so that everybody reads our messages in the order in which we made them.
+    """
+    state = _send_again(provider, state, group_id)
     after = _send_payload(provider, state, group_id, new_payload_id(provider), data)
     return after, after.group(group_id).group.epoch
+
+
+def _send_again(provider: CryptoProvider, state: ClientState, group_id: bytes) -> ClientState:
+    known = state.group(group_id)
+    state = state.with_group(replace(known, again=()))
+    for data in known.again:
+        state = _send_payload(provider, state, group_id, data.payload_id, data.data)
+    return state
 
 
 def _send_payload(
@@ -224,13 +236,10 @@ def must_repeat(known: GroupState) -> bool:
 def repeat(provider: CryptoProvider, state: ClientState, group_id: bytes, now: int) -> ClientState:
     """Do again what a commit that won has undone: our commits, as far as they still make sense, and what we sent."""
     known = state.group(group_id)
-    intents, again = known.intents, known.again
-    state = state.with_group(replace(known, intents=(), again=()))
-    if intents:
-        state = _commit_again(provider, state, group_id, intents, now)
-    for data in again:
-        state = _send_payload(provider, state, group_id, data.payload_id, data.data)
-    return state
+    state = state.with_group(replace(known, intents=()))
+    if known.intents:
+        state = _commit_again(provider, state, group_id, known.intents, now)
+    return _send_again(provider, state, group_id)
 
 
 def _commit_again(

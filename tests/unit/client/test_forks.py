@@ -96,12 +96,12 @@ def test_the_application_is_told_what_it_comes_to(alice: Peer, bob: Peer, carol:
     """A member who was added by the commit that lost goes, until they are added again."""
     group_id = group_of(alice, bob, carol)
     while True:
-        beginning = alice.state, bob.state
+        beginning = alice.state, bob.state, dave.state
         alice.add(group_id, dave)
         bob.renew(group_id)
         if name(bob, group_id) < name(alice, group_id):
             break
-        alice.state, bob.state = beginning
+        alice.state, bob.state, dave.state = beginning
     outbox = alice.post()
     [added] = messages_for(outbox, carol.identity)
     [welcome] = messages_for(outbox, dave.identity)
@@ -207,6 +207,21 @@ def test_commits_of_a_branch_that_is_not_known_wait_for_it(alice: Peer, bob: Pee
     assert agree(group_id, winner, carol)
     assert carol.group(group_id).held == ()
     assert carol.group(group_id).stuck_since is None
+
+
+def test_what_is_said_again_is_said_before_what_is_new(alice: Peer, bob: Peer, carol: Peer) -> None:
+    """However long the loser waits with saying it again: everybody reads it in the order in which it was said."""
+    group_id = group_of(alice, bob, carol)
+    winner, loser = both_commit(group_id, alice, bob)
+    for number in range(3):
+        loser.send(group_id, b"%d" % number)
+    loser.post()  # gets lost on the way, as far as the others are concerned
+    deliver(winner, loser, carol)
+    loser.send(group_id, b"new")
+    assert not loser.group(group_id).again
+    deliver(loser, winner, carol)
+    for reader in (winner, carol):
+        assert heard(reader) == [b"0", b"1", b"2", b"new"]
 
 
 def test_a_message_of_a_replayed_epoch_is_not_shown_again(alice: Peer, bob: Peer, carol: Peer) -> None:
