@@ -12,7 +12,7 @@ from mls_federation.federation.log import HistoryRequest, IdentityHistory, Logge
 
 from . import service as rules
 from .admission import limit
-from .bodies import read_struct
+from .bodies import read_struct, reply
 from .context import ENDPOINTS, DeliveryService, service_of
 from .log_routes import signed_head
 from .refusals import Refused
@@ -29,7 +29,7 @@ async def add_device_event(request: Request) -> Response:
     if event.event_type is DeviceEventType.claim and not await service.store.read(devices.is_known, event):
         await service.sign_in.check(event.identity.decode("utf-8"), _bearer_token(request))
     added = await service.store.write(devices.add, event, service.clock(), service.limits.clients)
-    return _reply(identity_history(service, added))
+    return reply(identity_history(service, added))
 
 
 async def show_history(request: Request) -> Response:
@@ -41,7 +41,7 @@ async def show_history(request: Request) -> Response:
     found = await service.store.read(devices.history, asked.identity)
     if not found.events:
         raise Refused("unknown-identity", "Nobody has claimed this identity.")
-    return _reply(identity_history(service, found))
+    return reply(identity_history(service, found))
 
 
 def identity_history(service: DeliveryService, history: devices.History) -> IdentityHistory:
@@ -56,10 +56,6 @@ def identity_history(service: DeliveryService, history: devices.History) -> Iden
 def _bearer_token(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _reply(history: IdentityHistory) -> Response:
-    return Response(history.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 ROUTES = (

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mls_federation.codec import Struct
 from mls_federation.federation.binding import MEDIA_TYPE, is_domain
 from mls_federation.federation.ordering import (
     CommitRequest,
@@ -37,7 +36,7 @@ from mls_federation.mls.ratchet_tree import encode_tree
 
 from . import ordering as rules
 from .admission import limit
-from .bodies import read_struct
+from .bodies import read_struct, reply
 from .context import ENDPOINTS, DeliveryService, service_of
 from .ordering import NextEpoch, OrderedGroup, Orderer
 from .refusals import Refused
@@ -84,7 +83,7 @@ async def register_group(request: Request) -> Response:
     if not kept:
         raise Refused("group-exists", "A group of that id is ordered here, and has come to another state.")
     service.groups.keep(group, len(begins.state))
-    return _reply(RegisterGroupResponse(epoch=context.epoch))
+    return reply(RegisterGroupResponse(epoch=context.epoch))
 
 
 async def submit_commit(request: Request) -> Response:
@@ -97,7 +96,7 @@ async def submit_commit(request: Request) -> Response:
         answer = None
         while answer is None:
             answer = await _order(service, asked, content.group_id, content.epoch)
-        return _reply(answer)
+        return reply(answer)
 
 
 async def missed_commits(request: Request) -> Response:
@@ -105,7 +104,7 @@ async def missed_commits(request: Request) -> Response:
     service = service_of(request)
     limit(request, service, service.rates.ordering_by_source)
     asked = await read_struct(request, MissedRequest, service.limits, MEDIA_TYPE)
-    return _reply(await _missed(service, asked.group_id, asked.epoch))
+    return reply(await _missed(service, asked.group_id, asked.epoch))
 
 
 async def group_info(request: Request) -> Response:
@@ -120,7 +119,7 @@ async def group_info(request: Request) -> Response:
     rules.check_group_info_request(
         _orderer(service), group.members, asked, service.clock(), service.limits.clock_seconds
     )
-    return _reply(
+    return reply(
         GroupInfoResponse(
             group_info=at.group_info,
             ratchet_tree=await asyncio.to_thread(encode_tree, group.public.tree),
@@ -242,10 +241,6 @@ def _accepted(receipt: OrderingReceipt) -> CommitResponse:
 
 def _unknown_group() -> Refused:
     return Refused("unknown-group", "No group of that id is ordered here.")
-
-
-def _reply(body: Struct) -> Response:
-    return Response(body.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 ROUTES = (

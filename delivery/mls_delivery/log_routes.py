@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mls_federation.codec import Struct
 from mls_federation.federation.binding import MEDIA_TYPE
 from mls_federation.federation.log import (
     ConsistencyProof,
@@ -18,7 +17,7 @@ from mls_federation.federation.log import (
     sign_tree_head,
 )
 
-from .bodies import check_media_type, read_body, read_struct
+from .bodies import check_media_type, read_body, read_struct, reply
 from .context import ENDPOINTS, DeliveryService, service_of
 from .refusals import Refused, malformed
 from .store import log
@@ -30,7 +29,7 @@ async def tree_head(request: Request) -> Response:
     check_media_type(request, MEDIA_TYPE)
     if await read_body(request, service.limits):
         raise malformed("(none)", "(start)", "the body must be empty")
-    return _reply(signed_head(service, await service.store.read(log.head)))
+    return reply(signed_head(service, await service.store.read(log.head)))
 
 
 async def consistency(request: Request) -> Response:
@@ -42,7 +41,7 @@ async def consistency(request: Request) -> Response:
         raise Refused(
             "no-such-tree", "The log has fewer entries than that, or the first number is the larger one."
         )
-    return _reply(ConsistencyProof(path=path))
+    return reply(ConsistencyProof(path=path))
 
 
 async def log_entries(request: Request) -> Response:
@@ -50,7 +49,7 @@ async def log_entries(request: Request) -> Response:
     service = service_of(request)
     asked = await read_struct(request, EntriesRequest, service.limits, MEDIA_TYPE)
     found = await service.store.read(log.entries, asked.start, asked.count, service.limits.body)
-    return _reply(EntriesResponse(entries=tuple(found)))
+    return reply(EntriesResponse(entries=tuple(found)))
 
 
 def signed_head(service: DeliveryService, head: log.Head) -> SignedTreeHead:
@@ -62,10 +61,6 @@ def signed_head(service: DeliveryService, head: log.Head) -> SignedTreeHead:
         root_hash=head.root_hash,
     )
     return sign_tree_head(service.provider, service.signing_key, said)
-
-
-def _reply(body: Struct) -> Response:
-    return Response(body.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 ROUTES = (
