@@ -309,11 +309,11 @@ async def test_messages_that_do_not_belong_are_refused(
     # The Welcome names none of her clients.
     assert await _submit(federation, eve_name, welcome) == RecipientStatus.unknown
 
-    # What Bob has read already, is cut short, or was for somebody who joins.
+    # What Bob has read already, is cut short, or was for keys that he has used and erased.
     for altered, code in [
         (message, "replayed"),
         (_inside(message, lambda octets: octets[:-1]), "malformed"),
-        (welcome, "already-joined"),
+        (welcome, "not-for-us"),
     ]:
         assert await _submit(federation, bob_name, altered) == RecipientStatus.accepted
         error = await wait_for_event(bob, "error")

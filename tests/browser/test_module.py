@@ -43,7 +43,9 @@ async def test_three_services_one_group(new_context: NewContext, federation: Fed
 
     await alice.evaluate("async () => { window.group = await client.createGroup(); }")
     added = await alice.evaluate("async (bob) => plain(await group.add(bob))", bob_name)
-    assert added["deliveries"] == [{"identity": bob_name, "status": "accepted"}]
+    [delivery] = added["deliveries"]
+    assert len(delivery.pop("messageId")["hex"]) == 32
+    assert delivery == {"identity": bob_name, "status": "accepted", "via": ["b.example"]}
     joined = await wait_for_event(bob, "group")
     assert joined["details"]["epoch"] == {"bigint": "1"}
 

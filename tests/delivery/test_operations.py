@@ -8,6 +8,7 @@ import logging
 import re
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,9 +97,12 @@ def test_health(operated: Operated, tmp_path: Path) -> None:
 
 
 def test_a_store_that_fails(operated: Operated, tmp_path: Path) -> None:
-    (tmp_path / "delivery.sqlite3").write_bytes(b"no database any more" * 1000)
-    for file in tmp_path.glob("delivery.sqlite3-*"):
-        file.write_bytes(b"nothing")
+    # What is overwritten from outside is cached in part, or mapped into memory, whose end would be the process's own.
+    with contextlib.closing(sqlite3.connect(tmp_path / "delivery.sqlite3")) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        for name in tables:
+            if not name.startswith("sqlite_"):
+                database.execute(f"DROP TABLE {name}")
     answer = httpx.get(f"{operated.url}/health", trust_env=False)
     assert (answer.status_code, answer.json()) == (503, {"status": "failing", "store": "failing"})
     assert "the store does not answer" in operated.process.log.read_text()

@@ -34,7 +34,7 @@ OUTSIDE = {
 OPAQUE = {"HPKEPublicKey", "SignaturePublicKey", "MAC", "KeyPackageRef", "ProposalRef", "HashReference"}
 
 # The form in which a group's state is stored is ours alone.
-NOT_OF_THE_RFC = ("mls_federation.mls.state",)
+NOT_OF_THE_RFC = ("mls_federation.mls.state", "mls_federation.mls.public_state")
 
 DECLARED = {
     struct.__name__: struct
