@@ -303,7 +303,7 @@ async def _obey(client: Client, line: str) -> None:
     command, _, argument = line.partition(" ")
     if command == "/invite":
         if not client.groups:
-            await client.create_group(ordering="members")
+            await client.create_group()
         await client.add(client.groups[-1], argument)
         _show_group(client.group_details(client.groups[-1]))
         return
