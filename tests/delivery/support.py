@@ -44,6 +44,7 @@ from mls_federation.federation.envelope import Envelope
 from mls_federation.federation.identity import FEDERATION_IDENTITY, identity_extension
 from mls_federation.federation.manifest import build_key_set
 from mls_federation.mls.credentials import CredentialType, basic_credential
+from mls_federation.mls.extensions import Extension, ExtensionType
 from mls_federation.mls.key_package import KeyPackage, create_key_package
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
 
@@ -255,6 +256,7 @@ class Device:
     client_id: bytes
     token_secret: bytes = field(default=b"", repr=False)
     lineage: tuple[DeviceEvent, ...] = ()
+    scheme: SignatureScheme = SignatureScheme.ed25519
 
     @classmethod
     def new(
@@ -338,7 +340,7 @@ class Device:
         return seed.Credential(
             credential_type=seed.CredentialType.basic,
             credential=seed.BasicCredential(
-                identity=self.identity, algorithm=SignatureScheme.ed25519, public_key=self.key.public_key
+                identity=self.identity, algorithm=self.scheme, public_key=self.key.public_key
             ),
         )
 
@@ -358,7 +360,7 @@ class Device:
         fields["challenge"] = fields["challenge"] or self.challenge()
         signed = binding.session_sign_content(**fields)  # type: ignore[arg-type]
         del fields["domain"]
-        signature = self.provider.sign(SignatureScheme.ed25519, self.key.private_key, signed)
+        signature = self.provider.sign(self.scheme, self.key.private_key, signed)
         return binding.SessionRequest(signature=signature, **fields)  # type: ignore[arg-type]
 
     def open_session(self) -> binding.SessionResponse:
@@ -378,10 +380,14 @@ class Device:
         self, now: int, *suites: CipherSuite, last_resort: bool = False, seconds: int = 1000
     ) -> binding.KeySet:
         """A new key set, good for some seconds from `now`."""
-        packages = [self.key_package(suite, now, seconds) for suite in suites or (SUITE_1,)]
+        packages = [
+            self.key_package(suite, now, seconds, last_resort=last_resort) for suite in suites or (SUITE_1,)
+        ]
         return build_key_set(self.provider, self.credential, self.key, packages, last_resort=last_resort)
 
-    def key_package(self, suite: CipherSuite, now: int, seconds: int = 1000) -> KeyPackage:
+    def key_package(
+        self, suite: CipherSuite, now: int, seconds: int = 1000, *, last_resort: bool = False
+    ) -> KeyPackage:
         """A new KeyPackage, good for some seconds from `now`."""
         primitives = crypto(self.provider, suite)
         signature_key = primitives.generate_signature_key()
@@ -392,7 +398,7 @@ class Device:
             capabilities=Capabilities(
                 versions=(ProtocolVersion.mls10,),
                 cipher_suites=(suite,),
-                extensions=(FEDERATION_IDENTITY,),
+                extensions=(FEDERATION_IDENTITY, ExtensionType.last_resort),
                 proposals=(),
                 credentials=(CredentialType.basic,),
             ),
@@ -402,6 +408,8 @@ class Device:
                     self.provider, self.credential, self.key, suite, signature_key.public_key, self.lineage
                 )
             ],
+            extensions=[Extension(extension_type=ExtensionType.last_resort, extension_data=b"")]
+            * last_resort,
         ).key_package
 
     def put(self, *key_sets: binding.KeySet) -> httpx.Response:

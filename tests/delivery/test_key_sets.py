@@ -10,7 +10,7 @@ import pytest
 
 from mls_delivery.service import Limits
 from mls_federation.codec import replace
-from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme
+from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme, generate_signature_key
 from mls_federation.federation import binding, log, seed
 from mls_federation.federation.identity import LONGEST_LIFETIME
 from mls_federation.federation.manifest import build_key_set, verify_bundle
@@ -210,10 +210,18 @@ def test_publishing_again_changes_nothing(provider: CryptoProvider, service: Run
 def test_a_set_does_not_become_another_under_the_same_id(
     provider: CryptoProvider, service: Running, clock: Clock
 ) -> None:
-    device = Device.registered(provider, service)
-    key_set = device.key_set(clock.now)
+    # An ECDSA signature of the same manifest is another each time, and nothing else can differ under one id.
+    scheme = SignatureScheme.ecdsa_secp256r1_sha256
+    device = Device.new(provider, service, key=generate_signature_key(provider, scheme))
+    device.scheme = scheme
+    device.claim()
+    device.open_session()
+    packages = [device.key_package(SUITE_1, clock.now)]
+    key_set, other = (
+        build_key_set(provider, device.credential, device.key, packages, last_resort=False) for _ in range(2)
+    )
     device.publish(key_set)
-    response = device.put(device.key_set(clock.now), replace(key_set, last_resort=binding.Boolean.true))
+    response = device.put(device.key_set(clock.now), other)
     assert refusal(response) == (409, "key-set-conflict")
     assert response.json()["user_init_key_id"] == key_set.user_init_key.user_init_key_id.hex()
     assert device.publish() == 1
@@ -302,7 +310,10 @@ def test_sets_expire(provider: CryptoProvider, service: Running, clock: Clock) -
         provider,
         device.credential,
         device.key,
-        [device.key_package(SUITE_1, clock.now, 300), device.key_package(SUITE_3, clock.now, 200)],
+        [
+            device.key_package(SUITE_1, clock.now, 300, last_resort=True),
+            device.key_package(SUITE_3, clock.now, 200, last_resort=True),
+        ],
         last_resort=True,
     )
     device.publish(short, device.key_set(clock.now, seconds=100), long)

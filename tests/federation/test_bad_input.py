@@ -44,6 +44,7 @@ from mls_federation.federation.binding import (
     MEDIA_TYPE,
     MEDIA_TYPE_KEY_RESPONSE,
     MEDIA_TYPE_PROBLEM,
+    Boolean,
     CipherSuites,
     ClientKeys,
     InboxFrame,
@@ -466,6 +467,54 @@ async def test_a_bundle_that_was_changed_on_the_way(
         proxy.change = unchanged
         await alice.client.add(group_id, bob.identity)
         await bob.told(GroupJoined)
+        await still_talk(alice, bob, group_id)
+
+
+async def test_a_service_that_hands_out_an_old_set_again(addresses: Addresses) -> None:
+    """It has kept what it once answered: every signature and proof in it is right."""
+    async with (
+        proxy_before(addresses.by_domain["b.example"]) as proxy,
+        person(unique("alice", "a.example"), addresses.but(b=proxy.url)) as alice,
+        person(unique("carol", "c.example"), addresses.but(b=proxy.url)) as carol,
+        person(unique("bob", "b.example"), addresses.by_domain) as bob,
+    ):
+        answers: list[bytes] = []
+
+        def keep_first(body: bytes) -> bytes:
+            answers.append(body)
+            return answers[0]
+
+        changing(proxy, "/v1/bundles", keep_first, MEDIA_TYPE_KEY_RESPONSE)
+        group_id = await friends(alice, bob)
+
+        # Who has had it before is not deceived, whatever the service calls it.
+        other = (await alice.client.create_group()).group_id
+        before = alice.client.group_details(other)
+        with pytest.raises(ValidationError) as caught:
+            await alice.client.add(other, bob.identity)
+        assert caught.value.code == "keys-handed-out-twice"
+        changing(
+            proxy,
+            "/v1/bundles",
+            lambda _: in_bundle(lambda b: replace(b, last_resort=Boolean.true))(answers[0]),
+            MEDIA_TYPE_KEY_RESPONSE,
+        )
+        with pytest.raises(ValidationError) as caught:
+            await alice.client.add(other, bob.identity)
+        assert caught.value.code == "bad-manifest"
+        assert before == alice.client.group_details(other)
+
+        # Who has not adds a client that cannot come, and whose owner is told: those keys are used and erased.
+        changing(proxy, "/v1/bundles", lambda _: answers[0], MEDIA_TYPE_KEY_RESPONSE)
+        theirs = (await carol.client.create_group()).group_id
+        await carol.client.add(theirs, bob.identity)
+        refused = await bob.told(MessageRefused)
+        assert refused.error.code == "not-for-us"
+        assert theirs not in bob.client.groups
+
+        proxy.change = unchanged
+        await alice.client.add(other, bob.identity)
+        await bob.told(GroupJoined, group_id=other)
         await still_talk(alice, bob, group_id)
 
 

@@ -22,6 +22,7 @@ from .core import Core
 from .delivery_service import DeliveryService, fetch_bundles, find_service
 from .devices import DeviceDetails
 from .events import BackgroundFailure, Event
+from .handed_out import with_handed_out
 from .keys import FIRST_KEY_SETS, publish_key_sets
 from .log_state import Fault
 from .ordering import Ordering
@@ -190,8 +191,9 @@ class Client:
         Raises:
             StateError: code `unknown-domain`; `log-fault`: its delivery service was found to be dishonest.
             UnsupportedError: a suite is not available here.
-            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`; and if the keys
-                are not those of the identity's devices as the service's log has them, see `log.accept_history`.
+            ServiceError, TransportError, ValidationError, VerificationError, DecodeError: see `fetch_bundles`; if the keys
+                are not those of the identity's devices as the service's log has them, see `log.accept_history`; and
+                `keys-handed-out-twice`.
         """
         provider = self._core.ports.provider
         wanted = supported_suites(provider) if cipher_suites is None else tuple(cipher_suites)
@@ -207,6 +209,8 @@ class Client:
             lambda service: fetch_bundles(ports.transport, service, provider, identity, wanted, ports.now()),
         )
         await log.verify_fetched(self._core, identity, fetched, history, before)
+        async with self._core.changing:
+            await self._core.keep(with_handed_out(self._core.state, fetched.bundles, ports.now()))
         self._fetched[identity] = fetched
         return fetched
 

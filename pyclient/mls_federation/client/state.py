@@ -251,12 +251,26 @@ class SpentKeyPackage:
 
     Attributes:
         ref: its KeyPackageRef.
+        group_id: of that group.
         used: when.
     """
 
     ref: bytes
     own: OwnKeyPackage = field(repr=False)
+    group_id: bytes
     used: int
+
+
+@dataclass(frozen=True)
+class HandedOut:
+    """A key set for one use that a delivery service has handed out to us.
+
+    Attributes:
+        until: when it expires, Unix seconds.
+    """
+
+    user_init_key_id: bytes
+    until: int
 
 
 @dataclass(frozen=True)
@@ -277,6 +291,7 @@ class ClientState:
         untold: those of which the application may not know: it was to be told of them when this state was stored.
         logs: what we know of the logs of delivery services.
         fanout: who brings our messages to their recipients' delivery services.
+        handed_out: key sets of others that we have got, the latest last.
     """
 
     account: Account
@@ -291,6 +306,7 @@ class ClientState:
     untold: tuple[MessageReceived, ...] = field(default=(), repr=False)
     logs: Logs = field(default_factory=Logs)
     fanout: Fanout = Fanout.client
+    handed_out: tuple[HandedOut, ...] = ()
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.

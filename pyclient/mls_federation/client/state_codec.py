@@ -48,6 +48,7 @@ from .state import (
     ClientState,
     Fanout,
     GroupState,
+    HandedOut,
     Outgoing,
     PastState,
     SpentKeyPackage,
@@ -76,6 +77,7 @@ class PartKind(ClosedEnum8):
     past_identities = 17
     past_group = 18
     past_members = 19
+    handed_out = 20
 
 
 class StoredAccount(Struct):
@@ -142,7 +144,16 @@ class StoredSpent(Struct):
 
     version: uint16
     package: StoredPackage
+    group_id: opaque
     used: uint64
+
+
+class StoredHandedOut(Struct):
+    """A key set that was handed out to us."""
+
+    version: uint16
+    user_init_key_id: opaque
+    until: uint64
 
 
 class StoredUntold(Struct):
@@ -196,6 +207,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.past_identities: tuple(each.past_identities for each in known),
         PartKind.past_group: tuple(past.group for past in line),
         PartKind.past_members: tuple(past.identities for past in line),
+        PartKind.handed_out: state.handed_out,
     }
 
 
@@ -236,6 +248,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         departed=departed,
         spent=tuple(loaded[PartKind.spent]),
         fanout=loaded[PartKind.fanout][0],
+        handed_out=tuple(loaded[PartKind.handed_out]),
     )
 
 
@@ -345,12 +358,12 @@ def _load_key_set(_: CryptoProvider, stored: StoredKeySet) -> OwnKeySet:
 
 def _store_spent(spent: SpentKeyPackage) -> StoredSpent:
     package = StoredPackage(ref=spent.ref, key_package_secret=encode_key_package(spent.own))
-    return StoredSpent(version=STATE_VERSION, package=package, used=spent.used)
+    return StoredSpent(version=STATE_VERSION, package=package, group_id=spent.group_id, used=spent.used)
 
 
 def _load_spent(_: CryptoProvider, stored: StoredSpent) -> SpentKeyPackage:
     own = decode_key_package(stored.package.key_package_secret)
-    return SpentKeyPackage(stored.package.ref, own, stored.used)
+    return SpentKeyPackage(stored.package.ref, own, stored.group_id, stored.used)
 
 
 def _store_outgoing(outgoing: Outgoing) -> StoredOutgoing:
@@ -413,6 +426,14 @@ def _load_fanout(_: CryptoProvider, stored: StoredFanout) -> Fanout:
     return Fanout.server if stored.by_server is Boolean.true else Fanout.client
 
 
+def _store_handed_out(one: HandedOut) -> StoredHandedOut:
+    return StoredHandedOut(version=STATE_VERSION, user_init_key_id=one.user_init_key_id, until=one.until)
+
+
+def _load_handed_out(_: CryptoProvider, stored: StoredHandedOut) -> HandedOut:
+    return HandedOut(stored.user_init_key_id, stored.until)
+
+
 def _store_logs(logs: Logs) -> StoredLogs:
     return store_logs(STATE_VERSION, logs)
 
@@ -446,6 +467,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.past_identities: store_past_identities,
     PartKind.past_group: store_past_group,
     PartKind.past_members: store_identities,
+    PartKind.handed_out: _store_handed_out,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -467,6 +489,7 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.past_identities: (StoredAllPastIdentities, _as_stored),
     PartKind.past_group: (StoredPastGroup, _as_stored),
     PartKind.past_members: (StoredIdentities, _as_stored),
+    PartKind.handed_out: (StoredHandedOut, _load_handed_out),
 }
 # One of each for each group, and one of each for each past state, in the same order.
 _OF_GROUPS = (PartKind.tree, PartKind.past_epochs, PartKind.identities, PartKind.past_identities)

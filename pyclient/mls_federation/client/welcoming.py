@@ -62,6 +62,8 @@ def welcomed(
     history = history_of(info.extensions, group.epoch, group.context.confirmed_transcript_hash)
     joined = GroupState(group, identities, history=history)
     group_id = group.group_id
+    if any(spent.own is own and spent.group_id != group_id for spent in state.spent):
+        raise _not_for_us()
     present = state.groups.get(group_id)
     if joined.ordered_by_service:
         if present is not None:
@@ -73,7 +75,7 @@ def welcomed(
     if before is not None and _is_earlier(before, joined):
         # It came late, and we are further on; but where we are now may turn out to be of a branch that lost.
         after = forks.filled(before, group, identities, group.own_leaf, now)
-        used = _used(state, own, now)
+        used = _used(state, own, (group_id, now))
         state = used.with_departed(after) if present is None else used.with_group(after)
         return Joined(state, group_id, None)
     if before is not None:
@@ -90,7 +92,7 @@ def welcomed(
             added=names(identities.values(), present.identities.values()),
             removed=names(present.identities.values(), identities.values()),
         )
-    return Joined(_used(state, own, now).with_group(joined), group_id, event)
+    return Joined(_used(state, own, (group_id, now)).with_group(joined), group_id, event)
 
 
 def _key_package(state: ClientState, welcome: Welcome) -> OwnKeyPackage:
@@ -98,14 +100,12 @@ def _key_package(state: ClientState, welcome: Welcome) -> OwnKeyPackage:
     candidates += [(spent.ref, spent.own) for spent in state.spent]
     own = find_key_package(welcome, candidates)
     if own is None:
-        raise ValidationError(
-            "a Welcome for keys that this client does not have, or has used already", code="not-for-us"
-        )
+        raise _not_for_us()
     return own
 
 
-def _used(state: ClientState, own: OwnKeyPackage, now: int | None) -> ClientState:
-    """The state without the set that a KeyPackage is of; `now` keeps the package for a second Welcome."""
+def _used(state: ClientState, own: OwnKeyPackage, kept: tuple[bytes, int] | None) -> ClientState:
+    """The state without the set that a KeyPackage is of; it is `kept` for a second Welcome to a group of that id, since now."""
     spent = []
     unused = []
     for key_set in state.key_sets:
@@ -113,8 +113,8 @@ def _used(state: ClientState, own: OwnKeyPackage, now: int | None) -> ClientStat
         # The other packages of the set were handed out with this one, so none of them will be used.
         if used is None or key_set.last_resort:
             unused.append(key_set)
-        elif now is not None:
-            spent.append(SpentKeyPackage(used, own, now))
+        elif kept is not None:
+            spent.append(SpentKeyPackage(used, own, *kept))
     return replace(state, key_sets=tuple(unused), spent=(*state.spent, *spent))
 
 
@@ -156,6 +156,12 @@ def _is_earlier(before: GroupState, joined: GroupState) -> bool:
         and before.history.get(epoch) == joined.history[epoch] != b""
         and epoch + 1 in before.history
         and forks.past_state(before, epoch) is None
+    )
+
+
+def _not_for_us() -> ValidationError:
+    return ValidationError(
+        "a Welcome for keys that this client does not have, or has used already", code="not-for-us"
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..codec import Struct, Vec, opaque
 from ..crypto import CipherSuite, CryptoProvider, KeyPair, SignatureScheme, crypto
 from ..errors import ValidationError, VerificationError
+from ..mls.extensions import ExtensionType, find_extension
 from ..mls.key_package import KeyPackage, key_package_ref, verify_key_package
 from .binding import Boolean, KeyBundle, KeySet
 from .credentials import basic_identity
@@ -123,6 +124,7 @@ def verify_key_set(provider: CryptoProvider, identity: bytes, key_set: KeySet, *
         package = KeyPackage.decode(encoded)
         refs.append(key_package_ref(crypto(provider, suite), package))
         _verify_package(provider, manifest, suite, init_key, package, now)
+        _check_mark(package, key_set.last_resort)
     if manifest.user_init_key_id != user_init_key_id(refs):
         raise _bad_manifest("its id is not the hash of the KeyPackages")
 
@@ -166,6 +168,7 @@ def verify_bundle(
     if key_package_ref(crypto(provider, bundle.chosen), package) != bundle.refs[place]:
         raise _bad_manifest("the KeyPackage is not the one that it names")
     verified = _verify_package(provider, manifest, bundle.chosen, manifest.init_keys[place], package, now)
+    _check_mark(package, bundle.last_resort)
     basic = basic_identity(manifest.credential)
     return VerifiedBundle(
         identity=identity,
@@ -228,6 +231,15 @@ def _verify_package(
     if verified.identity_key != basic.public_key or verified.identity.encode("utf-8") != basic.identity:
         raise ValidationError("a KeyPackage of another identity than its manifest", code="wrong-identity")
     return verified
+
+
+def _check_mark(package: KeyPackage, last_resort: Boolean) -> None:
+    """Whether a KeyPackage, which its client has signed, says the same of its use as the service does."""
+    marked = find_extension(package.extensions, ExtensionType.last_resort) is not None
+    if marked != bool(last_resort):
+        raise _bad_manifest(
+            "a KeyPackage is marked as a last resort and its set is not, or the other way round"
+        )
 
 
 def _bad_manifest(reason: str) -> ValidationError:

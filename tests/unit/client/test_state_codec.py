@@ -20,6 +20,7 @@ from mls_federation.client.reinitialization import plan
 from mls_federation.client.state import (
     Anew,
     GroupState,
+    HandedOut,
     Intent,
     Outgoing,
     OwnCommit,
@@ -61,6 +62,7 @@ OURS = (
     SentData,
     SpentKeyPackage,
     Anew,
+    HandedOut,
 )
 
 
@@ -134,6 +136,7 @@ def everything(provider: CryptoProvider) -> ClientState:
         received=3,
         untold=(untold,),
         logs=some_logs(provider),
+        handed_out=(HandedOut(bytes(32), NOW),),
     )
 
 
@@ -344,7 +347,11 @@ def test_a_state_shows_no_secret(state: ClientState) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in PartKind if kind >= PartKind.tree or kind is PartKind.past_state],
+    [
+        kind
+        for kind in PartKind
+        if PartKind.tree <= kind <= PartKind.past_members or kind is PartKind.past_state
+    ],
     ids=lambda kind: kind.name,
 )
 def test_every_group_and_past_state_has_all_its_parts(

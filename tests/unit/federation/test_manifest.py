@@ -15,7 +15,7 @@ from mls_federation.client.account import (
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, SignatureScheme, crypto
 from mls_federation.errors import DecodeError, MLSError, ValidationError, VerificationError
-from mls_federation.federation.binding import KeyBundle, KeySet
+from mls_federation.federation.binding import Boolean, KeyBundle, KeySet
 from mls_federation.federation.credentials import identity_credential
 from mls_federation.federation.manifest import (
     VerifiedBundle,
@@ -116,6 +116,12 @@ def test_an_honest_bundle(
     assert result.chosen == X25519
     assert key_set.key_packages[0] == result.key_package.encode()
     assert not result.last_resort
+
+
+def test_a_service_cannot_say_that_keys_for_one_use_are_a_last_resort(
+    provider: CryptoProvider, bundle: KeyBundle
+) -> None:
+    assert_refused(provider, replace(bundle, last_resort=Boolean.true), "bad-manifest", ValidationError)
 
 
 @pytest.mark.parametrize("suite", [X25519, CHACHA, P256], ids=lambda suite: suite.name)
