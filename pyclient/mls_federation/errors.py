@@ -93,6 +93,20 @@ class EpochError(RemoteError):
     default_code = "wrong-epoch"
 
 
+class UnknownKeyError(RemoteError):
+    """A protected frame is of a key that is not there: of another epoch, or of nobody in the group.
+
+    Attributes:
+        key_id: the KID in its header (RFC 9605 §4.3).
+    """
+
+    default_code = "unknown-key"
+
+    def __init__(self, key_id: int) -> None:
+        super().__init__(f"there is no key of the key id {key_id}")
+        self.key_id = key_id
+
+
 class ServiceError(RemoteError):
     """A delivery service refused a request; `code` is the stable type of its problem report (RFC 9457).
 

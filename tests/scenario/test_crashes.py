@@ -35,7 +35,7 @@ async def say(bob: ClientProcess, record: Record, group: str, alice: str) -> Non
         return
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 async def test_killed_at_any_moment(addresses: Addresses, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     record = Record()

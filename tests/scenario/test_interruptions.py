@@ -12,6 +12,7 @@ import pytest
 from mls_federation.client import (
     BackgroundFailure,
     Client,
+    Connection,
     ConnectionChanged,
     EpochChanged,
     GroupJoined,
@@ -27,7 +28,7 @@ from mls_federation.errors import StateError, StorageError, TransportError, Vali
 from mls_federation.io import HttpTransport
 from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
-from tests.support.services import Person, Service, person, proxy_before, services_running, unique
+from tests.support.services import PATIENCE, Person, Service, person, proxy_before, services_running, unique
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +68,33 @@ class RareStorage(MemoryStorage):
         await super().save(state)
 
 
+class SlowTransport(HttpTransport):
+    """Its connections take as long as a test says.
+
+    Attributes:
+        begun: set when somebody connects.
+        goes_on: set by the test when they may.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def connect(self, url: str) -> Connection:
+        """Open a WebSocket, once it may."""
+        self.begun.set()
+        await self.goes_on.wait()
+        return await super().connect(url)
+
+
 @contextlib.asynccontextmanager
 async def offline_person(
-    identity: str, addresses: Mapping[str, str], storage: RareStorage
+    identity: str, addresses: Mapping[str, str], storage: RareStorage, through: HttpTransport | None = None
 ) -> AsyncIterator[Person]:
     """Somebody whose state is in `storage`, from which it goes on; not connected until `connected` says so."""
     somebody = Person(identity)
-    async with HttpTransport() as transport:
+    async with through or HttpTransport() as transport:
         ports = Ports(
             transport=transport,
             storage=storage,
@@ -182,6 +203,22 @@ async def test_our_own_service_is_killed(services: dict[str, Service]) -> None:
         services["b.example"].start()
         await bob.told(ConnectionChanged, state="connected")
         await bob.told(MessageReceived, data=b"to bob")  # nobody had to ask for it
+
+
+async def test_who_stops_receiving_while_connecting_has_stopped(services: dict[str, Service]) -> None:
+    transport = SlowTransport()
+    async with offline_person(
+        unique("alice", "a.example"), addresses_of(services), RareStorage(), transport
+    ) as alice:
+        receiving = asyncio.create_task(alice.client.run())
+        await transport.begun.wait()
+
+        await alice.client.close()
+        transport.goes_on.set()
+
+        await asyncio.wait_for(receiving, PATIENCE)
+        states = [event.state for event in alice.events if isinstance(event, ConnectionChanged)]
+        assert states == ["connecting", "disconnected"]
 
 
 async def test_what_waits_goes_out_when_the_connection_is_back(services: dict[str, Service]) -> None:

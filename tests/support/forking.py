@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mls_federation.client import session
 from mls_federation.client.events import MessageNotDelivered, MessageReceived, RemovedFromGroup
-from mls_federation.client.state import ClientState
+from mls_federation.client.state import ClientState, SentData
 from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.crypto.pyca import PycaProvider
 from tests.support.network import Peer, deliver, message_of, of_type
@@ -111,7 +112,9 @@ class World:
 
     def _send(self, peer: Peer) -> None:
         data = b"%d" % len(self.said)
+        again = peer.group(self.group_id).again
         peer.send(self.group_id, data)
+        self._sent_again(peer, again)
         self.said[data] = Message(peer, data, self._addresses(peer))
 
     def _addresses(self, peer: Peer) -> frozenset[str]:
@@ -137,6 +140,10 @@ class World:
     def _repeat(self, peer: Peer) -> None:
         again = peer.group(self.group_id).again
         peer.repeat(self.group_id)
+        self._sent_again(peer, again)
+
+    def _sent_again(self, peer: Peer, again: Sequence[SentData]) -> None:
+        """What was lost with a branch went to those who are members now, before anything else of the peer's."""
         for sent in again:
             self.said[sent.data].recipients = self._addresses(peer)
 

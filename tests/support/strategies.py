@@ -11,13 +11,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mls_federation import client, crypto, federation, media, mls, storage, transparency, vectors
+from mls_federation import client, crypto, federation, inspection, media, mls, storage, transparency, vectors
 from mls_federation.codec import ClosedEnum8, Fixed, Length, OpenEnum16, Rest, Struct
 from mls_federation.codec.generator import ArmTable, GivenSpec, ImplicitSpec, SelectSpec
 from mls_federation.codec.types import OptionalValue, UInt, VariableLength
 
 # All but those with I/O, which a platform may not have and which declare none.
-PACKAGES = (crypto, mls, transparency, federation, media, vectors, client, storage)
+PACKAGES = (crypto, mls, transparency, federation, media, vectors, inspection, client, storage)
 # They need a library that browsers may not have.
 _WITHOUT_STRUCTS = {"mls_federation.crypto.pyca", "mls_federation.mls.x509", "mls_federation.storage.sqlite"}
 

@@ -39,7 +39,7 @@ from .members import check_proposed, check_same_identities, names, unchanged, ve
 from .payload import show
 from .reinitialization import begin_anew, has_begun
 from .session import put_out
-from .state import RETENTION, ClientState, GroupState, PastState
+from .state import ClientState, GroupState, PastState
 from .welcoming import welcomed
 
 # Messages that came too early are kept, up to so many, and so many octets, for a group and for all groups that we do
@@ -117,7 +117,7 @@ def _accept(provider: CryptoProvider, state: ClientState, envelope: bytes, now: 
 def _accept_group_message(
     provider: CryptoProvider, state: ClientState, known: GroupState, message: bytes, now: int
 ) -> Accepted:
-    received = receive(known.group, message, now=now, retention=RETENTION)
+    received = receive(known.group, message, now=now, retention=known.retention)
     if isinstance(received, RemovedMessage):
         return _leave(provider, state, known, received, now)
     if isinstance(received, CommitMessage):
@@ -138,7 +138,8 @@ def _accept_data(
 ) -> Accepted:
     present = received.epoch == known.group.epoch
     who = (known.identities if present else known.past_identities[received.epoch])[received.sender]
-    after, opened = show(replace(known, group=received.group), who.identity_key, received.data)
+    after = replace(known, group=received.group).brought(received.epoch)
+    after, opened = show(after, who.identity_key, received.data)
     after = forks.heard(after, _signature_key(known, received), received.epoch, now)
     if opened is None:
         return Accepted(state.with_group(after), ())
@@ -180,7 +181,7 @@ def _accept_rival(
         before: the group; we may have been removed from it.
     """
     base = forks.restored(before, past)
-    received = receive(base.group, message, now=now, retention=RETENTION)
+    received = receive(base.group, message, now=now, retention=base.retention)
     if isinstance(received, RemovedMessage):
         successor = received.confirmed_transcript_hash
     else:
@@ -207,11 +208,18 @@ def _accept_ordered(
     if found is not None:
         return Accepted(state, (found,))
     if receipt is not None and known.receipts.get(receipt.epoch) == receipt:
-        return Accepted(state, ())  # It was applied when the service, or somebody else, gave it to us.
-    receipt = ordered.check_receipt(provider, known, message, receipt)
+        # It was applied when the service, or somebody else, gave it to us.
+        return Accepted(state.with_group(known.brought(receipt.epoch)), ())
+    try:
+        receipt = ordered.check_receipt(provider, known, message, receipt)
+    except EpochError as error:
+        long_over = receipt is not None and receipt.epoch < min(known.receipts, default=0)
+        if error.code == "wrong-epoch" and long_over:
+            return Accepted(state, ())  # The service did order it, before all those whose receipts are kept.
+        raise
     if known.pending is not None and commit_hash(known.pending.message) == receipt.commit_hash:
         return accept_receipt(provider, state, group_id, receipt, now)
-    received = receive(known.group, message, now=now, retention=RETENTION)
+    received = receive(known.group, message, now=now, retention=known.retention)
     if isinstance(received, RemovedMessage):
         ordered.check_confirmed(receipt, received.confirmed_transcript_hash)
         return _leave(provider, state, known, received, now)
@@ -280,15 +288,24 @@ def accept_missed(
     If we are still behind then, and there are none, they are gone, and so is our way on: `lost` is set.
     """
     events: list[Event] = []
+    before = state.groups.get(group_id)
     for item in missed.commits:
         envelope = Envelope(message=item.commit, receipt=item.receipt).encode()
         accepted = accept(provider, state, state.cursor, envelope, now)
-        state, events = accepted.state, [*events, *accepted.events]
+        state, events = _as_before(accepted.state, before), [*events, *accepted.events]
     known = state.groups.get(group_id)
     if known is not None and not missed.commits and known.group.epoch < missed.current_epoch:
         state = state.with_group(replace(known, lost=True, pending=None))
         events.append(ThreadLost(group_id))
     return Accepted(state, tuple(events))
+
+
+def _as_before(state: ClientState, before: GroupState | None) -> ClientState:
+    """The state with a group whose inbox has come no further: what was said between commits that were missed is still there."""
+    known = None if before is None else state.groups.get(before.group.group_id)
+    if known is None or before is None:
+        return state
+    return state.with_group(replace(known, inbox_epoch=before.inbox_epoch))
 
 
 def _enter(
@@ -307,6 +324,7 @@ def _enter(
     if added or received.group.context.extensions != known.group.context.extensions:
         check_agreed(received.group, identities, known.agreement)
     after = forks.advance(known, received.group, identities, received.sender, now, left=left)
+    after = after.brought(received.group.epoch)
     if receipt is not None:
         after = ordered.with_receipt(after, known, receipt)
     group_id = known.group.group_id

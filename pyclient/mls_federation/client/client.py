@@ -14,8 +14,16 @@ from ..crypto import CipherSuite
 from ..errors import RemoteError, ServiceError, StateError, TransportError, UnsupportedError, UsageError
 from ..federation.audit import Finding
 from ..federation.binding import domain_of
-from ..media import RESERVED_LABELS, SrtpKeys, SrtpProfile, export_srtp_keys
+from ..media import (
+    RESERVED_LABELS,
+    SFrameKeys,
+    SrtpKeys,
+    SrtpProfile,
+    export_sframe_keys,
+    export_srtp_keys,
+)
 from ..mls import export_secret
+from ..mls.ratchet_tree import encode_tree
 from . import devices, log, newcomers, session
 from .account import Account, new_account, supported_suites
 from .core import Core
@@ -41,10 +49,14 @@ class Client:
         state: from `new_client`, or what a storage has kept.
         ports: its surroundings.
         on_event: is told what happens; it must not raise.
+        confirms: whether the application says of each message, by `told`, that it has it. Else being told is enough, and a message
+            is lost if the application ends before it has made something of it.
     """
 
-    def __init__(self, state: ClientState, ports: Ports, on_event: Callable[[Event], None]) -> None:
-        self._core = Core(state, ports, on_event)
+    def __init__(
+        self, state: ClientState, ports: Ports, on_event: Callable[[Event], None], *, confirms: bool = False
+    ) -> None:
+        self._core = Core(state, ports, on_event, confirms=confirms)
         self._ordering = Ordering(self._core)
         self._receiver = Receiver(self._core, self._ordering)
         self._fetched: dict[str, FetchedKeys] = {}
@@ -58,6 +70,11 @@ class Client:
     def groups(self) -> tuple[bytes, ...]:
         """The ids of the groups that we are in."""
         return tuple(self._core.state.groups)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether our delivery service has keys of ours, as far as we know: `register` has succeeded once."""
+        return any(own.unconfirmed is None for own in self._core.state.key_sets)
 
     @property
     def waiting(self) -> tuple[Outgoing, ...]:
@@ -458,6 +475,37 @@ class Client:
         """
         return export_srtp_keys(self._core.state.group(group_id).group, profile)
 
+    def export_sframe_keys(self, group_id: bytes) -> SFrameKeys:
+        """The SFrame keys of the present epoch (RFC 9605 §5.2). Secret.
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        return export_sframe_keys(self._core.state.group(group_id).group)
+
+    def export_ratchet_tree(self, group_id: bytes) -> bytes:
+        """The ratchet tree of the present epoch, of public keys alone: the data of the extension `ratchet_tree` (§12.4.3.3).
+
+        Raises:
+            StateError: code `no-such-group`.
+        """
+        return encode_tree(self._core.state.group(group_id).group.tree)
+
+    async def reserve_sframe_context(self, group_id: bytes) -> int:
+        """A context for frames of our own in a group, which nobody else is given: with it, counters begin at 0.
+
+        It was stored before this returns, so that a program that starts again never sends by the same key and counter.
+
+        Raises:
+            StateError: code `no-such-group`.
+            StorageError: it could not be stored.
+        """
+        async with self._core.changing:
+            self._core.state.group(group_id)
+            after, context = self._core.state.reserving_sframe_context(group_id)
+            await self._core.keep(after)
+        return context
+
     def export_secret(self, group_id: bytes, label: str, context: bytes, length: int) -> bytes:
         """A secret of the present epoch for the application (RFC 9420 §8.5). Secret.
 
@@ -482,9 +530,25 @@ class Client:
         """
         await self._receiver.run()
 
+    def told(self, number: int) -> None:
+        """The application has made what it will of all messages up to this one, and needs none of them again.
+
+        Args:
+            number: of the last (`MessageReceived.number`).
+        """
+        self._core.told(number)
+
     async def close(self) -> None:
         """Stop receiving."""
         await self._receiver.close()
+
+    async def retire(self) -> ClientState:
+        """Stop receiving, and change nothing any more: somebody else goes on with the state that this returns. Secret.
+
+        A call that is under way fails with code `closed`, unless what it changes was stored before.
+        """
+        await self._receiver.close()
+        return await self._core.retire()
 
     async def _command(self, command: Callable[[ClientState], ClientState], group_id: bytes) -> Sent:
         """Run a command of the session that commits, keep what it gives, and send."""
@@ -515,7 +579,8 @@ class Client:
         except (TransportError, RemoteError, StateError) as error:
             if self._core.state.group(group_id).pending is None:
                 raise  # The service will never order it.
-            self._core.tell(BackgroundFailure(error))
+            if error.code != "aborted":
+                self._core.tell(BackgroundFailure(error))
             self._ordering.look()
 
 

@@ -47,6 +47,7 @@ class Core:
         state: as it was stored last.
         ports: the client's surroundings.
         tell: is told what happens; it must not raise.
+        confirms: whether the application says of each message, by `told`, that it has it; else being told is enough.
 
     Attributes:
         services: the delivery services that were found, by domain.
@@ -57,10 +58,16 @@ class Core:
         something_left: set when the outbox is to be looked at.
     """
 
-    def __init__(self, state: ClientState, ports: Ports, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, state: ClientState, ports: Ports, tell: Callable[[Event], None], *, confirms: bool = False
+    ) -> None:
         self.state = state
         self.ports = ports
         self.tell = tell
+        self._confirms = confirms
+        self._retired = False
+        # The number of the last message that the application has.
+        self._told = 0
         self.services: dict[str, DeliveryService] = {}
         self.changing = ports.new_lock()
         self.sending = ports.new_lock()
@@ -75,9 +82,19 @@ class Core:
 
         Raises:
             StorageError: it could not be stored, and nothing has changed.
+            StateError: code `closed`: somebody else goes on with what was stored last.
         """
-        await self.ports.storage.save(after)
-        self.state = after
+        if self._retired:
+            raise StateError("this client was closed", code="closed")
+        await self.ports.storage.save(self._without_told(after))
+        # It may have confirmed more meanwhile.
+        self.state = self._without_told(after)
+
+    async def retire(self) -> ClientState:
+        """Change nothing any more, whatever is still under way; what was stored last is returned."""
+        async with self.changing:
+            self._retired = True
+        return self.state
 
     async def keep_and_tell(self, after: ClientState, events: Sequence[Event]) -> None:
         """Store a state, then tell what has happened. To be called with `changing` held.
@@ -94,18 +111,28 @@ class Core:
                 event = replace(event, number=received)
             numbered.append(event)
         untold = tuple(event for event in numbered if isinstance(event, MessageReceived))
-        await self.keep(replace(after, received=received, untold=untold))
+        await self.keep(replace(after, received=received, untold=(*after.untold, *untold)))
         for event in numbered:
             self.tell(event)
-        # The next state that is stored says so, too.
-        self.state = replace(self.state, untold=())
+        if not self._confirms:
+            self.told(received)
+
+    def told(self, number: int) -> None:
+        """The application has the messages up to this number; the next state that is stored says so, too."""
+        self._told = max(self._told, number)
+        self.state = self._without_told(self.state)
+
+    def _without_told(self, state: ClientState) -> ClientState:
+        left = tuple(event for event in state.untold if event.number > self._told)
+        return state if left == state.untold else replace(state, untold=left)
 
     async def tell_untold(self) -> None:
         """Tell what the application may not have been told when the client ended."""
         async with self.changing:
             for event in self.state.untold:
                 self.tell(event)
-            self.state = replace(self.state, untold=())
+            if not self._confirms:
+                self.told(self.state.received)
 
     def service(self, domain: str) -> DeliveryService:
         """The delivery service of a domain.

@@ -163,6 +163,7 @@ class StoredGroupState(Struct):
     lost: Boolean
     anew: Opt[StoredAnew]
     successor: opaque
+    inbox_epoch: uint64
 
 
 def check_version(struct: type[Struct], data: bytes) -> None:
@@ -284,6 +285,7 @@ def store_group(known: GroupState) -> StoredGroupState:
         lost=Boolean(known.lost),
         anew=None if known.anew is None else _store_anew(known.anew),
         successor=known.successor,
+        inbox_epoch=known.inbox_epoch,
     )
 
 
@@ -319,6 +321,7 @@ def load_group(
         lost=stored.lost is Boolean.true,
         anew=None if stored.anew is None else _load_anew(stored.anew),
         successor=stored.successor,
+        inbox_epoch=stored.inbox_epoch,
     )
     if set(known.identities) != {member.leaf_index for member in known.group.members}:
         raise malformed(StoredGroupState, "identities", "they are not those of the members")

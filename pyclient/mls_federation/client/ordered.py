@@ -38,7 +38,7 @@ from ..mls.tree_math import LeafIndex
 from .account import new_key_package
 from .events import OrderingFault
 from .members import verified_members
-from .state import HISTORY_EPOCHS, RETENTION, ClientState, GroupState, Intent, OwnCommit
+from .state import HISTORY_EPOCHS, ClientState, GroupState, Intent, OwnCommit
 
 
 def own_commit(pending: PendingCommit, intent: Intent, *, rejoins: bool = False) -> OwnCommit:
@@ -235,6 +235,7 @@ def applied(provider: CryptoProvider, known: GroupState, pending: OwnCommit) -> 
             history={group.epoch: group.context.confirmed_transcript_hash},
             lost=False,
             stuck_since=None,
+            inbox_epoch=group.epoch,
         )
     before = known.group
     kept = {
@@ -243,13 +244,14 @@ def applied(provider: CryptoProvider, known: GroupState, pending: OwnCommit) -> 
         if member.leaf_index not in pending.removed
     }
     identities = verified_members(provider, pending.group, kept)
-    return known.in_epoch(_reading_on(pending.group, before), identities)
+    return known.in_epoch(_reading_on(pending.group, known), identities)
 
 
-def _reading_on(group: Group, before: Group) -> Group:
+def _reading_on(group: Group, known: GroupState) -> Group:
     """`group`, with the keys of messages as they are after what came since its commit was made."""
     ended = group.past_epochs[-1].ended if group.past_epochs else None
-    return replace(group, past_epochs=(*before.past_epochs, past_epoch(before, ended))[-RETENTION.epochs :])
+    past_epochs = (*known.group.past_epochs, past_epoch(known.group, ended))
+    return replace(group, past_epochs=past_epochs[-known.retention.epochs :])
 
 
 # -- coming back

@@ -130,17 +130,24 @@ async def _work_through(core: Core, key: str) -> None:
     async with lane.lock:
         lane.busy = True
         wanted = 0
+        given_up = False
         try:
             left = await _hand_over_lane(core, key)
         except (TransportError, RemoteError, StateError, StorageError) as error:
-            core.tell(BackgroundFailure(error))
             left = True
+            # Whoever waited for it waits no more, which says nothing of the service.
+            given_up = error.code == "aborted"
+            if not given_up:
+                core.tell(BackgroundFailure(error))
             if isinstance(error, ServiceError) and error.retry_after:
                 wanted, lane.failures = error.retry_after, max(lane.failures, _PATIENCE)
         finally:
             lane.busy = False
         if left:
             core.something_left.set()
+        if given_up:
+            return
+        if left:
             now = core.ports.now()
             lane.failures += 1
             # Commands try before their time, and must not make the pauses grow.

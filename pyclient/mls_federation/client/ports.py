@@ -74,7 +74,7 @@ class Transport(Protocol):
             limit: octets that the response's body may have.
 
         Raises:
-            TransportError: code `unreachable`: no answer came; `response-too-large`.
+            TransportError: code `unreachable`: no answer came; `response-too-large`; `aborted`: who waits for it gave up.
         """
         ...
 

@@ -96,6 +96,9 @@ class Receiver:
         inbox = self._inbox = await open_inbox(core.ports.transport, core.own_service)
         ready = False
         try:
+            if self._closed:
+                # While it was being opened, there was nothing that `close` could have closed.
+                return False
             await inbox.send(InboxHello(token_secret=token, cursor=core.state.cursor).encode())
             while True:
                 frame = InboxFrame.decode(await inbox.receive())

@@ -200,7 +200,12 @@ def current(state: ClientState, group_id: bytes) -> bytes:
 def _group_state(
     state: ClientState, group: Group, identities: Mapping[LeafIndex, VerifiedIdentity]
 ) -> GroupState:
-    begun = GroupState(group, identities, history={group.epoch: group.context.confirmed_transcript_hash})
+    begun = GroupState(
+        group,
+        identities,
+        history={group.epoch: group.context.confirmed_transcript_hash},
+        inbox_epoch=group.epoch,
+    )
     # Any member whose own service is to order can tell it of the group, and nobody else can.
     ours = begun.agreement.domain.decode("ascii") == state.account.domain
     return replace(begun, registered=not ours)

@@ -36,7 +36,7 @@ from .log_state import after_telling, heads_to_tell
 from .members import are_of_others, leaves_of, not_in_group, unchanged, verified_members
 from .ordered import own_commit
 from .payload import new_payload_id, payload
-from .state import RETENTION, Anew, ClientState, GroupState, Intent, Outgoing, SentData
+from .state import Anew, ClientState, GroupState, Intent, Outgoing, SentData
 
 GROUP_ID_SIZE = 16
 
@@ -308,7 +308,7 @@ def _commit(
         proposals,
         now=now,
         wire_format=WireFormat.mls_public_message if ordered else WireFormat.mls_private_message,
-        retention=RETENTION,
+        retention=known.retention,
         info_extensions=() if ordered else [history_extension(known.history)],
     )
     if ordered:

@@ -20,6 +20,9 @@ from .log_state import Logs
 # Past epochs whose late application messages can be read. Between services that are away for a while, a sender may be
 # many commits behind those who receive from it; docs/adr/0011 has what it costs.
 RETENTION = Retention(epochs=32, seconds=3 * 24 * 3600)
+# Our own commits, and those that we ask a service for, take us further than our inbox has: what waits there was sent in epochs that
+# are over for us. Those count only once the inbox has come to them; but no more than so many are kept (ADR 0011).
+MOST_PAST_EPOCHS = 256
 # Past epochs that can be gone back to, where no service orders the commits: so many, and for so many seconds (ADR 0011).
 FORK_EPOCHS = 16
 FORK_SECONDS = 4 * 3600
@@ -133,6 +136,7 @@ class GroupState:
         open_until: until when the Welcome that we came by may turn out to be of a branch that lost; None if it cannot.
         anew: what we want to begin it anew as.
         successor: the id of the group that it has become; empty if it has not.
+        inbox_epoch: the latest epoch of which our inbox has brought something. What waits there may still be of this one.
         stuck_since: since when something is held that no epoch of ours can read; None if there is nothing.
         pending: our commit that the service is to order.
         registered: whether the service that orders knows of the group.
@@ -159,6 +163,17 @@ class GroupState:
     lost: bool = False
     anew: Anew | None = field(default=None, repr=False)
     successor: bytes = b""
+    inbox_epoch: int = 0
+
+    @property
+    def retention(self) -> Retention:
+        """Which past epochs are kept: those that the inbox has not come to besides the usual number."""
+        ahead = max(0, self.group.epoch - self.inbox_epoch)
+        return replace(RETENTION, epochs=min(RETENTION.epochs + ahead, MOST_PAST_EPOCHS))
+
+    def brought(self, epoch: int) -> GroupState:
+        """This group once the inbox has brought something of an epoch."""
+        return self if epoch <= self.inbox_epoch else replace(self, inbox_epoch=epoch)
 
     @property
     def agreement(self) -> GroupAgreement:
@@ -189,7 +204,7 @@ class GroupState:
 
     def forgetting(self, now: int) -> GroupState:
         """This group without the keys of past epochs whose time is over; itself if there are none."""
-        group = forget(self.group, now, RETENTION)
+        group = forget(self.group, now, self.retention)
         line = self.line[-FORK_EPOCHS:]
         if any(now - past.left > FORK_SECONDS for past in line):
             line = tuple(past for past in line if now - past.left <= FORK_SECONDS)
@@ -274,6 +289,20 @@ class HandedOut:
 
 
 @dataclass(frozen=True)
+class SFrameContexts:
+    """How many contexts of SFrame key ids (RFC 9605 §5.2) we have used in a group: each for one run of frames, from counter 0.
+
+    It stays when we leave the group: an epoch that is gone back to has the same keys.
+
+    Attributes:
+        reserved: those below it are used.
+    """
+
+    group_id: bytes
+    reserved: int
+
+
+@dataclass(frozen=True)
 class ClientState:
     """A client.
 
@@ -292,6 +321,7 @@ class ClientState:
         logs: what we know of the logs of delivery services.
         fanout: who brings our messages to their recipients' delivery services.
         handed_out: key sets of others that we have got, the latest last.
+        sframe_contexts: of each group that we have sent frames in.
     """
 
     account: Account
@@ -307,6 +337,7 @@ class ClientState:
     logs: Logs = field(default_factory=Logs)
     fanout: Fanout = Fanout.client
     handed_out: tuple[HandedOut, ...] = ()
+    sframe_contexts: tuple[SFrameContexts, ...] = ()
 
     def group(self, group_id: bytes) -> GroupState:
         """A group that we are in.
@@ -358,6 +389,13 @@ class ClientState:
         ):
             return self
         return replace(self, groups=groups, departed=departed, spent=spent, key_sets=key_sets)
+
+    def reserving_sframe_context(self, group_id: bytes) -> tuple[ClientState, int]:
+        """This state with one more SFrame context used in a group, and that context."""
+        used = {each.group_id: each for each in self.sframe_contexts}
+        context = used[group_id].reserved if group_id in used else 0
+        used[group_id] = SFrameContexts(group_id, context + 1)
+        return replace(self, sframe_contexts=tuple(used.values())), context
 
     def without_group(self, group_id: bytes) -> ClientState:
         """This state without a group."""

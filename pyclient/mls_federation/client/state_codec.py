@@ -51,6 +51,7 @@ from .state import (
     HandedOut,
     Outgoing,
     PastState,
+    SFrameContexts,
     SpentKeyPackage,
 )
 
@@ -78,6 +79,7 @@ class PartKind(ClosedEnum8):
     past_group = 18
     past_members = 19
     handed_out = 20
+    sframe_contexts = 21
 
 
 class StoredAccount(Struct):
@@ -156,6 +158,14 @@ class StoredHandedOut(Struct):
     until: uint64
 
 
+class StoredSFrameContexts(Struct):
+    """How many SFrame contexts we have used in a group."""
+
+    version: uint16
+    group_id: opaque
+    reserved: uint64
+
+
 class StoredUntold(Struct):
     """A message of which the application may not know."""
 
@@ -208,6 +218,7 @@ def parts_of(state: ClientState) -> Mapping[PartKind, Sequence[object]]:
         PartKind.past_group: tuple(past.group for past in line),
         PartKind.past_members: tuple(past.identities for past in line),
         PartKind.handed_out: state.handed_out,
+        PartKind.sframe_contexts: state.sframe_contexts,
     }
 
 
@@ -249,6 +260,7 @@ def state_of(provider: CryptoProvider, parts: Mapping[PartKind, Sequence[bytes]]
         spent=tuple(loaded[PartKind.spent]),
         fanout=loaded[PartKind.fanout][0],
         handed_out=tuple(loaded[PartKind.handed_out]),
+        sframe_contexts=tuple(loaded[PartKind.sframe_contexts]),
     )
 
 
@@ -434,6 +446,14 @@ def _load_handed_out(_: CryptoProvider, stored: StoredHandedOut) -> HandedOut:
     return HandedOut(stored.user_init_key_id, stored.until)
 
 
+def _store_sframe_contexts(one: SFrameContexts) -> StoredSFrameContexts:
+    return StoredSFrameContexts(version=STATE_VERSION, group_id=one.group_id, reserved=one.reserved)
+
+
+def _load_sframe_contexts(_: CryptoProvider, stored: StoredSFrameContexts) -> SFrameContexts:
+    return SFrameContexts(stored.group_id, stored.reserved)
+
+
 def _store_logs(logs: Logs) -> StoredLogs:
     return store_logs(STATE_VERSION, logs)
 
@@ -468,6 +488,7 @@ _STORE: Mapping[PartKind, Callable[[Any], Struct]] = {
     PartKind.past_group: store_past_group,
     PartKind.past_members: store_identities,
     PartKind.handed_out: _store_handed_out,
+    PartKind.sframe_contexts: _store_sframe_contexts,
 }
 _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any]]] = {
     PartKind.account: (StoredAccount, _load_account),
@@ -490,6 +511,7 @@ _LOAD: Mapping[PartKind, tuple[type[Struct], Callable[[CryptoProvider, Any], Any
     PartKind.past_group: (StoredPastGroup, _as_stored),
     PartKind.past_members: (StoredIdentities, _as_stored),
     PartKind.handed_out: (StoredHandedOut, _load_handed_out),
+    PartKind.sframe_contexts: (StoredSFrameContexts, _load_sframe_contexts),
 }
 # One of each for each group, and one of each for each past state, in the same order.
 _OF_GROUPS = (PartKind.tree, PartKind.past_epochs, PartKind.identities, PartKind.past_identities)

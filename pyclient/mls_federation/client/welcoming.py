@@ -60,7 +60,7 @@ def welcomed(
     identities = verified_members(provider, group, {})
     check_agreed(group, identities)
     history = history_of(info.extensions, group.epoch, group.context.confirmed_transcript_hash)
-    joined = GroupState(group, identities, history=history)
+    joined = GroupState(group, identities, history=history, inbox_epoch=group.epoch)
     group_id = group.group_id
     if any(spent.own is own and spent.group_id != group_id for spent in state.spent):
         raise _not_for_us()

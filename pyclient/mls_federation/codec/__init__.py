@@ -1,6 +1,6 @@
 """The presentation language in which MLS describes its structs (RFC 9420 §2.1, RFC 8446 §3): declared once, strictly decoded."""
 
-from .struct import Struct, given, implicit, replace, select, without_signature
+from .struct import Struct, generate_codecs, given, implicit, replace, select, without_signature
 from .types import (
     ClosedEnum8,
     Fixed,
@@ -29,6 +29,7 @@ __all__ = [
     "Vec",
     "decode_vector",
     "encode_vector",
+    "generate_codecs",
     "given",
     "implicit",
     "opaque",

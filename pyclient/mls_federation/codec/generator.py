@@ -180,7 +180,7 @@ class _Writer:
 
     def read(self, depth: int, hint: Any, target: str) -> None:
         """Lines that read a value of type `hint` at `p` into the variable `target`, and advance `p`."""
-        inner, layout = _split(hint)
+        inner, layout = split_hint(hint)
         match layout:
             case UInt(1):
                 self.line(depth, f"{target} = _b[_p]")
@@ -202,7 +202,7 @@ class _Writer:
                 )
                 self.line(depth, "_p += 1")
                 self.line(depth, "if _flag:")
-                self.read(depth + 1, _without_none(inner), target)
+                self.read(depth + 1, without_none(inner), target)
                 self.line(depth, "else:")
                 self.line(depth + 1, f"{target} = None")
             case VariableLength() | Length():
@@ -275,7 +275,7 @@ class _Writer:
         hints = typing.get_type_hints(hint, include_extras=True)
         total = 0
         for name in fields:
-            inner, layout = (None, None) if name in specs else _split(hints[name])
+            inner, layout = (None, None) if name in specs else split_hint(hints[name])
             opaques = int(isinstance(layout, VariableLength)) if inner is bytes else self.flat(inner)
             if not opaques:
                 return 0
@@ -297,7 +297,7 @@ class _Writer:
 
     def encoded(self, hint: Any, value: str) -> str:
         """An expression for the octets of `value`."""
-        inner, layout = _split(hint)
+        inner, layout = split_hint(hint)
         match layout:
             case UInt(size):
                 return f"_p{size}({value})"
@@ -306,7 +306,7 @@ class _Writer:
             case Rest():
                 return f"b'' + {value}"  # fails here, with the field's name, if the value is not octets
             case OptionalValue():
-                present = self.encoded(_without_none(inner), value)
+                present = self.encoded(without_none(inner), value)
                 return f"(b'\\x00' if {value} is None else b'\\x01' + {present})"
             case VariableLength():
                 # Nearly all are shorter than 64 octets: for them no function is called.
@@ -372,7 +372,7 @@ class _Writer:
         return name
 
 
-def _split(hint: Any) -> tuple[Any, Any]:
+def split_hint(hint: Any) -> tuple[Any, Any]:
     """A hint's Python type and its layout on the wire; None for a class that lays itself out."""
     if typing.get_origin(hint) is typing.Annotated:
         inner, layout = typing.get_args(hint)
@@ -380,7 +380,7 @@ def _split(hint: Any) -> tuple[Any, Any]:
     return hint, None
 
 
-def _without_none(union: Any) -> Any:
+def without_none(union: Any) -> Any:
     """T of `T | None`."""
     if typing.get_origin(union) not in (typing.Union, types.UnionType):
         raise TypeError(f"{union!r} is not optional")

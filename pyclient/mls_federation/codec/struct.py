@@ -161,6 +161,16 @@ def without_signature(value: Struct) -> bytes:
     return octets[: len(octets) - len(prefixed(value.signature))]  # type: ignore[attr-defined]
 
 
+def generate_codecs() -> None:
+    """Write the codecs of all structs that are declared so far, each of which is else written when it is first used."""
+    waiting = Struct.__subclasses__()
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        if cls.__dict__.get("_generated") is None:
+            _compile(cls)
+
+
 def _compile(cls: type[Struct]) -> None:
     """Write the class's own `__init__`, reader and writer; from now on calls go straight to them."""
     made = generate(cls, cls._fields, cls._specs, Struct)

@@ -85,12 +85,12 @@ class Crypto:
         """KDF.Extract (§5.1). Secret."""
         return kdf.extract(self.suite.hash, salt, ikm)
 
-    def expand_with_label(self, secret: bytes, label: str, context: bytes, length: int) -> bytes:
+    def expand_with_label(self, secret: bytes, label: str | bytes, context: bytes, length: int) -> bytes:
         """Derive `length` octets bound to a label and context (ExpandWithLabel, §8).
 
         Args:
             secret: KDF.Nh octets. Secret.
-            label: ASCII, without the "MLS 1.0 " prefix.
+            label: ASCII, or an application's own octets, without the "MLS 1.0 " prefix.
             context: any octets.
             length: octets wanted, 0 to 65535.
 
@@ -104,7 +104,7 @@ class Crypto:
         info = _kdf_label(length, label) + (prefixed(context) if context else b"\x00")
         return kdf.expand(self.suite.hash, secret, info, length)
 
-    def derive_secret(self, secret: bytes, label: str) -> bytes:
+    def derive_secret(self, secret: bytes, label: str | bytes) -> bytes:
         """A further secret of Nh octets (DeriveSecret, §8). Secret."""
         return self.expand_with_label(secret, label, b"", self.suite.Nh)
 
@@ -256,7 +256,7 @@ def generate_signature_key(provider: CryptoProvider, scheme: SignatureScheme) ->
 
 
 @lru_cache(maxsize=256)
-def _kdf_label(length: int, label: str) -> bytes:
+def _kdf_label(length: int, label: str | bytes) -> bytes:
     """A KDFLabel up to its context."""
     if not 0 <= length <= 0xFFFF:
         raise UsageError(f"a KDFLabel cannot ask for {length} octets")
@@ -264,11 +264,13 @@ def _kdf_label(length: int, label: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _prefixed_label(label: str) -> bytes:
+def _prefixed_label(label: str | bytes) -> bytes:
     return prefixed(_PREFIX + _ascii(label))
 
 
-def _ascii(label: str) -> bytes:
+def _ascii(label: str | bytes) -> bytes:
+    if isinstance(label, bytes):
+        return label
     try:
         return label.encode("ascii")
     except UnicodeEncodeError:

@@ -74,8 +74,8 @@ async def connected_client(
             client = Client(state, ports, on_event)
             for domain, url in services.items():
                 await client.set_delivery_service(domain, url)
-            if not any(own.unconfirmed is None for own in state.key_sets):
-                # Else it is registered: receiving opens a session, and our service says when it has few keys left.
+            if not client.is_registered:
+                # Else receiving opens a session, and our service says when it has few keys left.
                 await _register(client, on_not_admitted)
             async with _receiving(client, on_event):
                 yield client

@@ -249,7 +249,7 @@ def check_open(group: Group) -> None:
         )
 
 
-def export_secret(group: Group, label: str, context: bytes, length: int) -> bytes:
+def export_secret(group: Group, label: str | bytes, context: bytes, length: int) -> bytes:
     """A secret that all members of the epoch can derive and nobody else (§8.5). Secret.
 
     It is of the epoch that `group` is in, and of no other: past epochs keep nothing to derive it from. The `group` of a
@@ -258,8 +258,8 @@ def export_secret(group: Group, label: str, context: bytes, length: int) -> byte
     It is not forward secret within the epoch: whoever steals the group's state can derive it again until the next commit.
 
     Args:
-        label: what it is for. ASCII, not empty, and of one use only: who exports twice by one label and context has one key
-            for two purposes. It cannot clash with labels of MLS's own, which are never used with the exporter secret.
+        label: what it is for. ASCII, or octets of the application's choice; not empty, and of one use only: who exports
+            twice by one label and context has one key for two purposes. It cannot clash with labels of MLS's own, which are never used with the exporter secret.
         context: any octets, of any size: they are hashed.
         length: octets wanted, 1 to 255 times Nh.
 

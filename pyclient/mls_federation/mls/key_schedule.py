@@ -110,7 +110,7 @@ def received_init_secret(crypto: Crypto, external_keys: KeyPair, kem_output: byt
     return context.export(_EXTERNAL_INIT, crypto.Nh)
 
 
-def export(crypto: Crypto, exporter_secret: bytes, label: str, context: bytes, length: int) -> bytes:
+def export(crypto: Crypto, exporter_secret: bytes, label: str | bytes, context: bytes, length: int) -> bytes:
     """A secret for the application (MLS-Exporter, §8.5). Secret.
 
     Args:

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from ..client import ClientState
-from ..client.state_codec import PartKind, encode_part, parts_of, state_of
+from ..client.state_codec import PartKind, state_of
 from ..crypto import CryptoProvider
 from ..errors import RemoteError, StorageError
+from .parts import Kept, changes
 
 # Says that a database is one of ours ("MLSF").
 _APPLICATION_ID = 0x4D4C5346
@@ -42,9 +42,7 @@ class SqliteStorage:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._saved: ClientState | None = None
-        # Where the parts of that stand, in their order.
-        self._places: Mapping[PartKind, Sequence[int]] = {}
+        self._kept = Kept()
         try:
             # SQLite gives its other files the mode of this one.
             made = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -96,7 +94,7 @@ class SqliteStorage:
                 f"the state cannot be read: {error.message}",
                 code=error.code if unknown else "unreadable-state",
             ) from error
-        self._saved, self._places = state, places
+        self._kept = Kept(state, places)
         return state
 
     async def save(self, state: ClientState) -> None:
@@ -105,15 +103,14 @@ class SqliteStorage:
         Raises:
             StorageError: it could not be kept.
         """
-        before = {} if self._saved is None else parts_of(self._saved)
-        places = {}
+        made = changes(self._kept, state)
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                if self._saved is None:
+                if self._kept.state is None:
                     self._database.execute("DELETE FROM part")
-                for kind, parts in parts_of(state).items():
-                    places[kind] = self._save_parts(kind, parts, before.get(kind, ()))
+                self._database.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", made.writes)
+                self._database.executemany("DELETE FROM part WHERE kind = ? AND place = ?", made.deletes)
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -121,31 +118,7 @@ class SqliteStorage:
                 raise
         except sqlite3.Error as error:
             raise StorageError(f"the state could not be kept: {error}") from error
-        self._saved, self._places = state, places
-
-    def _save_parts(self, kind: PartKind, parts: Sequence[object], before: Sequence[object]) -> Sequence[int]:
-        """Write the parts of one kind that are not there, delete those that are no more; returns their places."""
-        taken = self._places.get(kind, ())
-        if parts is before:
-            return taken
-        known = {id(part): place for part, place in zip(before, taken, strict=True)}
-        places: list[int] = []
-        for part in parts:
-            place = known.get(id(part), -1)
-            after = places[-1] + 1 if places else 0
-            if place < after:
-                # The first place that keeps the order. Most often it is free: behind all others, or where the part stood of
-                # which this is a newer state. If it is not, who stands there moves on.
-                place = after
-                self._database.execute(
-                    "INSERT OR REPLACE INTO part VALUES (?, ?, ?)", (kind, place, encode_part(kind, part))
-                )
-            places.append(place)
-        self._database.executemany(
-            "DELETE FROM part WHERE kind = ? AND place = ?",
-            [(kind, place) for place in set(taken) - set(places)],
-        )
-        return places
+        self._kept = made.kept
 
     def _open(self, path: str) -> None:
         """Lock the file, and see that it is ours, or make it so."""

@@ -20,6 +20,7 @@ from mls_federation.errors import (
     UsageError,
     ValidationError,
 )
+from mls_federation.mls.ratchet_tree import decode_tree
 from mls_federation.storage import MemoryStorage
 from tests.support.network import NOW, Peer, group_of, of_type, without_waiting
 
@@ -212,3 +213,34 @@ def test_a_command_erases_keys_of_past_epochs_whose_time_is_over(alice: Peer, bo
         without_waiting(client.send(group_id, b"something"))
         assert storage.state is not None
         assert len(storage.state.group(group_id).group.past_epochs) == kept
+
+
+def test_the_ratchet_tree_is_that_of_the_present_epoch(alice: Peer, bob: Peer) -> None:
+    group_id = group_of(alice, bob)
+    client = client_of(alice, MemoryStorage(), [])
+
+    tree = decode_tree(client.export_ratchet_tree(group_id))
+
+    assert tree.nodes == bob.group(group_id).group.tree.nodes
+    with pytest.raises(StateError) as caught:
+        client.export_ratchet_tree(b"no group")
+    assert caught.value.code == "no-such-group"
+
+
+def test_an_sframe_context_is_kept_before_it_is_told(alice: Peer, bob: Peer) -> None:
+    group_id = group_of(alice, bob)
+    storage = FullStorage(room=2)
+    client = client_of(alice, storage, [])
+    assert [without_waiting(client.reserve_sframe_context(group_id)) for _ in range(2)] == [0, 1]
+    with pytest.raises(StorageError):
+        without_waiting(client.reserve_sframe_context(group_id))
+
+    assert storage.state is not None
+    events = list[Event]()
+    again = Client(storage.state, ports(alice.provider, MemoryStorage()), events.append)
+    assert without_waiting(again.reserve_sframe_context(group_id)) == 2
+    assert client.export_sframe_keys(group_id) == again.export_sframe_keys(group_id)
+    for command in (again.reserve_sframe_context(b"no group"), client.reserve_sframe_context(b"no group")):
+        with pytest.raises(StateError) as caught:
+            without_waiting(command)
+        assert caught.value.code == "no-such-group"

@@ -18,6 +18,7 @@ from mls_federation.client.events import (
     OrderingFault,
     ThreadLost,
 )
+from mls_federation.client.state import RETENTION
 from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.codec import replace as replace_fields
 from mls_federation.crypto import CryptoProvider
@@ -221,6 +222,30 @@ def test_a_commit_that_was_withheld_is_asked_for(
     assert [type(event) for event in accepted.events] == [EpochChanged, MessageReceived]
     bob.state = accepted.state
     assert agree(group_id, alice, bob)
+
+
+def test_what_was_said_between_commits_that_were_asked_for_is_read(
+    orderer: Orderer, group_id: bytes, alice: Peer, bob: Peer
+) -> None:
+    """Bob commits before he has taken what came while he was away."""
+    sent = 2 * RETENTION.epochs
+    for number in range(sent):
+        alice.send(group_id, str(number).encode())
+        alice.renew(group_id)
+        orderer.order(alice, group_id)
+    bob.renew(group_id)
+    orderer.order(bob, group_id)
+    assert bob.group(group_id).group.epoch == 1 + sent
+    alice.send(group_id, str(sent).encode())
+
+    for envelope in envelopes(alice, bob):
+        bob.take_envelope(envelope.encode())
+
+    assert of_type(bob.events, MessageRefused) == []
+    assert [event.data for event in of_type(bob.events, MessageReceived)] == [
+        str(number).encode() for number in range(sent + 1)
+    ]
+    assert len(bob.group(group_id).group.past_epochs) == RETENTION.epochs
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from mls_federation.client.events import (
     MessageRefused,
     RemovedFromGroup,
 )
-from mls_federation.client.state import RETENTION, ClientState
+from mls_federation.client.state import MOST_PAST_EPOCHS, RETENTION, ClientState
+from mls_federation.client.state_codec import decode_state, encode_state
 from mls_federation.codec import replace
 from mls_federation.crypto import CipherSuite, CryptoProvider, crypto
 from mls_federation.errors import (
@@ -283,8 +284,41 @@ def test_a_late_message_is_still_read(alice: Peer, bob: Peer) -> None:
 def test_a_message_that_is_too_late_is_refused(alice: Peer, bob: Peer) -> None:
     group_id = group_of(alice, bob)
     late = sent_by(bob, group_id, b"late")
-    for _ in range(RETENTION.epochs + 1):
+    for _ in range(RETENTION.epochs):
         alice.renew(group_id)
+    deliver(alice, bob)
+    alice.take(sent_by(bob, group_id, b"in the present epoch"))
+    alice.renew(group_id)
+    assert_refused(alice, late, "epoch-forgotten", EpochError)
+
+
+def test_commits_of_our_own_do_not_erase_what_the_messages_in_our_inbox_need(alice: Peer, bob: Peer) -> None:
+    group_id = group_of(alice, bob)
+    waiting = [sent_by(bob, group_id, b"1"), sent_by(bob, group_id, b"2")]
+    for _ in range(2 * RETENTION.epochs):
+        alice.renew(group_id)
+        deliver(alice, bob)
+        waiting.append(sent_by(bob, group_id, b"later"))
+    # Not even if the client ends in between.
+    alice.state = decode_state(alice.provider, encode_state(alice.state))
+    read = []
+    for message in waiting:
+        alice.renew(group_id)
+        read += [data for _, data in shown(alice.take(message))]
+    assert read == [b"1", b"2"] + [b"later"] * 2 * RETENTION.epochs
+    deliver(alice, bob)
+    alice.take(sent_by(bob, group_id, b"in the present epoch"))
+    alice.renew(group_id)
+    assert len(alice.group(group_id).group.past_epochs) == RETENTION.epochs
+
+
+def test_of_epochs_of_our_own_no_more_than_so_many_are_kept(alice: Peer, bob: Peer) -> None:
+    group_id = group_of(alice, bob)
+    late = sent_by(bob, group_id, b"late")
+    for _ in range(MOST_PAST_EPOCHS + 1):
+        alice.renew(group_id)
+    assert len(alice.group(group_id).group.past_epochs) == MOST_PAST_EPOCHS
+    assert len(alice.group(group_id).past_identities) == MOST_PAST_EPOCHS
     assert_refused(alice, late, "epoch-forgotten", EpochError)
 
 

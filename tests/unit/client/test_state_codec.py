@@ -26,6 +26,7 @@ from mls_federation.client.state import (
     OwnCommit,
     PastState,
     SentData,
+    SFrameContexts,
     SpentKeyPackage,
 )
 from mls_federation.client.state_codec import (
@@ -63,6 +64,7 @@ OURS = (
     SpentKeyPackage,
     Anew,
     HandedOut,
+    SFrameContexts,
 )
 
 
@@ -137,6 +139,7 @@ def everything(provider: CryptoProvider) -> ClientState:
         untold=(untold,),
         logs=some_logs(provider),
         handed_out=(HandedOut(bytes(32), NOW),),
+        sframe_contexts=(SFrameContexts(group_id, 3), SFrameContexts(b"another group", 1)),
     )
 
 
