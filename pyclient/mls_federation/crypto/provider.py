@@ -60,6 +60,18 @@ class CryptoProvider(Protocol):
         """
         ...
 
+    def aes_ctr(self, key: bytes, counter_block: bytes, data: bytes) -> bytes:
+        """Encrypt or decrypt with AES in counter mode (SP 800-38A §6.5). It authenticates nothing.
+
+        Args:
+            key: 16 or 32 octets. Secret.
+            counter_block: of the first block: 16 octets, counted up as one number.
+
+        Raises:
+            UsageError: the key or the counter block is of another size.
+        """
+        ...
+
     def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
         """The public key (Npk octets) of a private key (Nsk octets).
 

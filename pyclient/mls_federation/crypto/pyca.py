@@ -9,6 +9,7 @@ from typing import TypeAlias
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -66,6 +67,11 @@ class PycaProvider:
             return _cipher(aead, key, nonce).decrypt(nonce, ciphertext, aad)
         except InvalidTag:
             raise VerificationError("decryption failed", code="decryption-failed") from None
+
+    def aes_ctr(self, key: bytes, counter_block: bytes, data: bytes) -> bytes:
+        if len(key) not in {16, 32} or len(counter_block) != 16:
+            raise UsageError("AES-CTR needs a key of 16 or 32 and a counter block of 16 octets")
+        return Cipher(algorithms.AES(key), modes.CTR(counter_block)).encryptor().update(data)
 
     def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
         if kem in _MONTGOMERY_PRIVATE:

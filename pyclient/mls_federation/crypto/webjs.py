@@ -26,10 +26,11 @@ class JsOctets(Protocol):
 
 
 class JsPrimitives(Protocol):
-    """What `web/src/primitives.js` offers; every argument but the first has passed through `to_js`."""
+    """What `web/src/primitives.js` offers; every argument but names of algorithms has passed through `to_js`."""
 
     def aeadSeal(self, aead: str, key: Any, nonce: Any, aad: Any, text: Any) -> JsOctets | None: ...  # noqa: N802
     def aeadOpen(self, aead: str, key: Any, nonce: Any, aad: Any, text: Any) -> JsOctets | None: ...  # noqa: N802
+    def aesCtr(self, key: Any, block: Any, data: Any) -> JsOctets | None: ...  # noqa: N802
     def dhPublicKey(self, kem: str, priv: Any) -> JsOctets | None: ...  # noqa: N802
     def dh(self, kem: str, priv: Any, pub: Any) -> JsOctets | None: ...
     def encapsulateAll(self, kem: str, privs: Any, pubs: Any) -> JsOctets | None: ...  # noqa: N802
@@ -89,6 +90,13 @@ class WebJSProvider:
         if opened is None:
             raise VerificationError("decryption failed", code="decryption-failed")
         return opened.to_bytes()
+
+    def aes_ctr(self, key: bytes, counter_block: bytes, data: bytes) -> bytes:
+        js = self._to_js
+        result = self._primitives.aesCtr(js(key), js(counter_block), js(data))
+        if result is None:
+            raise UsageError("AES-CTR needs a key of 16 or 32 and a counter block of 16 octets")
+        return result.to_bytes()
 
     def dh_public_key(self, kem: KEM, private_key: bytes) -> bytes:
         public_key = self._primitives.dhPublicKey(kem.name, self._to_js(_kem_private(kem, private_key)))

@@ -480,3 +480,27 @@ def from_der(signature: bytes) -> tuple[int, int]:
     r_size = body[1]
     r, rest = body[2 : 2 + r_size], body[2 + r_size :]
     return int.from_bytes(r, "big"), int.from_bytes(rest[2 : 2 + rest[1]], "big")
+
+
+@pytest.mark.parametrize("aead", [AEAD.AES_128_GCM, AEAD.AES_256_GCM])
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 1000])
+def test_aes_ctr_is_what_gcm_encrypts_with(provider: CryptoProvider, aead: AEAD, size: int) -> None:
+    """GCM's ciphertext is that of counter mode from 2 on, where the nonce has 12 octets (SP 800-38D §7.1)."""
+    key, nonce, text = bytes(range(aead.Nk)), bytes(range(100, 112)), bytes(n % 251 for n in range(size))
+    sealed = provider.aead_seal(aead, key, nonce, b"", text)[:-16]
+    assert sealed == provider.aes_ctr(key, nonce + bytes([0, 0, 0, 2]), text)
+    assert text == provider.aes_ctr(key, nonce + bytes([0, 0, 0, 2]), sealed)
+
+
+def test_aes_ctr_counts_all_of_its_block(provider: CryptoProvider) -> None:
+    key, zeros = bytes(16), bytes(16)
+    both = provider.aes_ctr(key, b"\xff" * 16, zeros + zeros)
+    assert both[16:] == provider.aes_ctr(key, zeros, zeros)
+
+
+@pytest.mark.parametrize(
+    ("key_size", "block_size"), [(0, 16), (15, 16), (24, 16), (33, 16), (16, 12), (32, 0)]
+)
+def test_aes_ctr_with_other_sizes(provider: CryptoProvider, key_size: int, block_size: int) -> None:
+    with pytest.raises(UsageError):
+        provider.aes_ctr(bytes(key_size), bytes(block_size), b"text")
