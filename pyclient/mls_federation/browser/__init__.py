@@ -1,1 +1,5 @@
-"""The adapters for Pyodide in a browser's worker: the only package that imports `js` and `pyodide`."""
+"""The adapters for Pyodide in a browser: the only package that imports `js` and `pyodide`."""
+
+from .client import connect
+
+__all__ = ["connect"]

@@ -7,129 +7,41 @@ dictionaries.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import time
 import traceback
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 
 from ..client import (
-    BackgroundFailure,
     Client,
-    ConnectionChanged,
-    DeliveryFailed,
+    ClientState,
     DeliveryService,
-    EpochChanged,
     Event,
-    GroupJoined,
-    GroupReinitialized,
-    LogFault,
-    MessageReceived,
-    MessageRefused,
-    OwnDevicesChanged,
-    Ports,
-    RemovedFromGroup,
     Sent,
-    new_client,
+    Storage,
 )
+from ..client.account import new_account
 from ..client.delivery_service import find_service
 from ..crypto import CipherSuite, CryptoProvider
 from ..errors import MLSError, StateError, UsageError
 from ..media import srtp_profile
 from ..storage import MemoryStorage
-from . import shapes
-from .concurrency import gather
+from ..storage.exported import export_account, import_account
+from . import inspecting, shapes
+from .events import EpochEvent, ErrorEvent, page_event
+from .facade import HANDLERS as FACADE_HANDLERS
+from .facade import BrowserStorage, Facade
+from .ports import browser_ports
 from .provider import choose_provider
 from .shapes import Shape, Uint64
+from .storage import IndexedDbStorage, stretch
 from .transport import BrowserTransport, abort_signal
 
 Emit: TypeAlias = Callable[[str, Mapping[str, Any]], None]
-
-# -- events
-
-
-class GroupEvent(TypedDict):
-    """A Welcome was accepted."""
-
-    client: int
-    group_id: bytes
-    details: Shape
-
-
-class MessageEvent(TypedDict):
-    """Data from a member."""
-
-    client: int
-    group_id: bytes
-    sender: str
-    sender_leaf: int
-    epoch: Uint64
-    data: bytes
-    via: list[str]
-
-
-class EpochEvent(TypedDict):
-    """A group is in a new epoch."""
-
-    client: int
-    group_id: bytes
-    details: Shape
-
-
-class RemovedEvent(TypedDict):
-    """The client is no longer a member."""
-
-    client: int
-    group_id: bytes
-
-
-class ConnectionEvent(TypedDict):
-    """The inbox's connection."""
-
-    client: int
-    state: str
-
-
-class UndeliveredEvent(TypedDict):
-    """A message that was on its way will not reach one of its recipients."""
-
-    client: int
-    message_id: bytes
-    identity: str
-    reason: str
-
-
-class DevicesEvent(TypedDict):
-    """The identity has other devices than the client knew of."""
-
-    client: int
-    admitted: list[bytes]
-    revoked: list[bytes]
-
-
-class _OfSomeGroup(TypedDict, total=False):
-    group_id: bytes
-
-
-class ErrorEvent(_OfSomeGroup):
-    """Something that arrived was refused, or something that the client does by itself failed."""
-
-    client: int
-    fault: Shape
-
-
-EVENTS: dict[str, type] = {
-    "group": GroupEvent,
-    "message": MessageEvent,
-    "epoch": EpochEvent,
-    "removed": RemovedEvent,
-    "connection": ConnectionEvent,
-    "undelivered": UndeliveredEvent,
-    "devices": DevicesEvent,
-    "error": ErrorEvent,
-}
 
 # -- requests
 
@@ -142,6 +54,10 @@ class _Running:
     receiving: asyncio.Task[None] | None
 
 
+# What registering fails with when the identity is not ours.
+_NOT_CLAIMED = {"unknown-domain", "not-admitted", "claim-refused", "device-revoked"}
+
+
 class Bridge:
     """Answers the page's requests. The parameters of each are keyword-only; a missing one may be None by default."""
 
@@ -151,7 +67,11 @@ class Bridge:
         self._emit = emit
         self._services: dict[str, DeliveryService] = {}
         self._clients: dict[int, _Running] = {}
-        self._next_client = 1
+
+    @functools.cached_property
+    def facade(self) -> Facade:
+        """What answers the requests of the page's `MLS` object."""
+        return Facade(self._provider, BrowserStorage(), lambda: int(time.time()))
 
     async def set_delivery_service(self, *, domain: str, url: str) -> Shape:
         service = await find_service(self._transport, domain, url)
@@ -160,16 +80,43 @@ class Bridge:
             running.client.use_services({domain: service})
         return {"domain": domain, "url": service.url, "versions": list(service.description.versions)}
 
-    async def create_client(self, *, identity: str, fanout: str | None = None) -> Shape:
-        number, client = await self._new_client(identity, fanout)
-        await client.register()
-        self._begin_to_receive(number, client)
-        return shapes.client_state(number, client)
+    async def create_client(
+        self, *, client: int, identity: str, fanout: str | None = None, account: str | None = None
+    ) -> Shape:
+        made, storage = await self._new_client(client, identity, fanout, account)
+        try:
+            await made.register()
+        except MLSError as error:
+            # In all other cases the identity may have been claimed, and its key must not be lost.
+            if storage is not None and error.code in _NOT_CLAIMED:
+                await storage.remove()
+            raise
+        self._begin_to_receive(client, made)
+        return shapes.client_state(client, made)
 
-    async def create_device(self, *, identity: str, fanout: str | None = None) -> Shape:
-        number, client = await self._new_client(identity, fanout)
-        self._clients[number] = _Running(client, None)
-        return shapes.client_state(number, client)
+    async def create_device(
+        self, *, client: int, identity: str, fanout: str | None = None, account: str | None = None
+    ) -> Shape:
+        made, _ = await self._new_client(client, identity, fanout, account)
+        self._clients[client] = _Running(made, None)
+        return shapes.client_state(client, made)
+
+    async def open_client(self, *, client: int, account: str) -> Shape:
+        storage = IndexedDbStorage(account)
+        state = await storage.load(self._provider)
+        if state is None:
+            raise StateError("nothing is kept in this browser by that name", code="no-such-account")
+        opened = self._client_of(client, state, storage)
+        # It is there at once, and connects when it can; but where to, somebody must have said.
+        opened.service_of(state.account.identity)
+        if opened.is_registered:
+            self._begin_to_receive(client, opened)
+        else:
+            self._clients[client] = _Running(opened, None)
+        return shapes.client_state(client, opened)
+
+    async def client_state(self, *, client: int) -> Shape:
+        return shapes.client_state(client, self._client(client))
 
     async def register(self, *, client: int) -> None:
         holder = self._client(client)
@@ -178,24 +125,27 @@ class Bridge:
         if running is not None and running.receiving is None:
             self._begin_to_receive(client, holder)
 
-    async def _new_client(self, identity: str, fanout: str | None) -> tuple[int, Client]:
-        number = self._next_client
-        self._next_client += 1
-        ports = Ports(
-            transport=self._transport,
-            storage=MemoryStorage(),
-            provider=self._provider,
-            now=lambda: int(time.time()),
-            sleep=asyncio.sleep,
-            new_lock=asyncio.Lock,
-            new_event=asyncio.Event,
-            gather=gather,
-        )
-        client = new_client(ports, identity, lambda event: self._on_event(number, event))
-        client.use_services(self._services)
+    async def told(self, *, client: int, number: int) -> None:
+        self._client(client).told(number)
+
+    async def _new_client(
+        self, number: int, identity: str, fanout: str | None, account: str | None
+    ) -> tuple[Client, IndexedDbStorage | None]:
+        storage = None if account is None else IndexedDbStorage(account)
+        state = ClientState(new_account(self._provider, identity))
+        if storage is not None:
+            # The identity key is kept before the identity is claimed with it, or nobody could claim it again.
+            await storage.save(state)
+        made = self._client_of(number, state, storage or MemoryStorage())
         if fanout is not None:
-            await client.set_fanout(fanout)
-        return number, client
+            await made.set_fanout(fanout)
+        return made, storage
+
+    def _client_of(self, number: int, state: ClientState, storage: Storage) -> Client:
+        ports = browser_ports(self._transport, self._provider, storage)
+        client = Client(state, ports, lambda event: self._on_event(number, event), confirms=True)
+        client.use_services(self._services)
+        return client
 
     def _begin_to_receive(self, number: int, client: Client) -> None:
         # The page's signal ends the registration, but not what the client receives from then on.
@@ -273,17 +223,42 @@ class Bridge:
         keys = holder.export_srtp_keys(group_id, srtp_profile(profile))
         return [shapes.srtp_keys(identities[key.leaf_index], key) for key in keys]
 
+    async def export_sframe_keys(self, *, client: int, group_id: bytes) -> Shape:
+        holder = self._client(client)
+        identities = {member.leaf_index: member.identity for member in holder.group_details(group_id).members}
+        return shapes.sframe_keys(identities, holder.export_sframe_keys(group_id))
+
+    async def export_ratchet_tree(self, *, client: int, group_id: bytes) -> bytes:
+        return self._client(client).export_ratchet_tree(group_id)
+
+    async def reserve_sframe_context(self, *, client: int, group_id: bytes) -> Uint64:
+        return Uint64(await self._client(client).reserve_sframe_context(group_id))
+
     async def export_secret(
         self, *, client: int, group_id: bytes, label: str, context: bytes, length: int
     ) -> bytes:
         return self._client(client).export_secret(group_id, label, context, length)
 
     async def close_client(self, *, client: int) -> None:
-        holder = self._client(client)
-        running = self._clients.pop(client)
-        await holder.close()
+        await self._retire(client)
+
+    async def export_account(self, *, client: int, passphrase: str) -> bytes:
+        if passphrase == "":
+            raise UsageError("the passphrase is empty")
+        return await export_account(self._provider, stretch, await self._retire(client), passphrase)
+
+    async def import_account(self, *, account: str, data: bytes, passphrase: str) -> str:
+        state = await import_account(self._provider, stretch, data, passphrase)
+        await IndexedDbStorage(account).save(state)
+        return state.account.identity
+
+    async def _retire(self, number: int) -> ClientState:
+        holder = self._client(number)
+        running = self._clients.pop(number)
+        state = await holder.retire()
         if running.receiving is not None:
             running.receiving.cancel()
+        return state
 
     async def verify_vectors(self, *, data: bytes) -> Shape:
         # Whoever only calls does not wait for these modules at start-up.
@@ -312,55 +287,7 @@ class Bridge:
             self._emit("error", ErrorEvent(client=number, fault=_bug(error)))
 
     def _on_event(self, number: int, event: Event) -> None:
-        match event:
-            case GroupJoined(group_id=group_id) | GroupReinitialized(group_id=group_id):
-                self._emit(
-                    "group", GroupEvent(client=number, group_id=group_id, details=self._now(number, group_id))
-                )
-            case EpochChanged(group_id):
-                self._emit(
-                    "epoch", EpochEvent(client=number, group_id=group_id, details=self._now(number, group_id))
-                )
-            case MessageReceived():
-                self._emit(
-                    "message",
-                    MessageEvent(
-                        client=number,
-                        group_id=event.group_id,
-                        sender=event.sender,
-                        sender_leaf=event.sender_leaf,
-                        epoch=Uint64(event.epoch),
-                        data=event.data,
-                        via=list(event.via),
-                    ),
-                )
-            case RemovedFromGroup(group_id):
-                self._emit("removed", RemovedEvent(client=number, group_id=group_id))
-            case ConnectionChanged(state):
-                self._emit("connection", ConnectionEvent(client=number, state=state))
-            case DeliveryFailed(message_id, identity, reason):
-                self._emit(
-                    "undelivered",
-                    UndeliveredEvent(client=number, message_id=message_id, identity=identity, reason=reason),
-                )
-            case OwnDevicesChanged(admitted, revoked):
-                self._emit(
-                    "devices",
-                    DevicesEvent(client=number, admitted=list(admitted), revoked=list(revoked)),
-                )
-            case LogFault(domain, shown, evidence):
-                fault = shapes.fault(shown)
-                fault["details"] |= {"domain": domain, "evidence": [head.encode() for head in evidence]}
-                self._emit("error", ErrorEvent(client=number, fault=fault))
-            case MessageRefused():
-                refused = shapes.fault(event.error)
-                refused["details"] |= {"refused": True, "held": event.held}
-                error = ErrorEvent(client=number, fault=refused)
-                if event.group_id is not None:
-                    error["group_id"] = event.group_id
-                self._emit("error", error)
-            case BackgroundFailure(failure):
-                self._emit("error", ErrorEvent(client=number, fault=shapes.fault(failure)))
+        self._emit(*page_event(number, event, lambda group_id: self._now(number, group_id)))
 
     def _now(self, number: int, group_id: bytes) -> Shape:
         return shapes.group_details(self._client(number).group_details(group_id))
@@ -370,7 +297,10 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "setDeliveryService": Bridge.set_delivery_service,
     "createClient": Bridge.create_client,
     "createDevice": Bridge.create_device,
+    "openClient": Bridge.open_client,
+    "clientState": Bridge.client_state,
     "register": Bridge.register,
+    "told": Bridge.told,
     "deviceRequest": Bridge.device_request,
     "admitDevice": Bridge.admit_device,
     "devices": Bridge.devices,
@@ -387,9 +317,16 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {
     "flush": Bridge.flush,
     "groupDetails": Bridge.group_details,
     "exportSrtpKeys": Bridge.export_srtp_keys,
+    "exportSFrameKeys": Bridge.export_sframe_keys,
+    "exportRatchetTree": Bridge.export_ratchet_tree,
+    "reserveSFrameContext": Bridge.reserve_sframe_context,
     "exportSecret": Bridge.export_secret,
     "closeClient": Bridge.close_client,
+    "exportAccount": Bridge.export_account,
+    "importAccount": Bridge.import_account,
     "verifyVectors": Bridge.verify_vectors,
+    **inspecting.HANDLERS,
+    **FACADE_HANDLERS,
 }
 
 
@@ -399,7 +336,8 @@ async def answer(bridge: Bridge, method: str, params: Mapping[str, Any]) -> Shap
         handler = HANDLERS.get(method)
         if handler is None:
             raise UsageError(f"there is no request {method!r}")
-        return {"ok": True, "value": await handler(bridge, **arguments_of(method, handler, params))}
+        receiver = bridge.facade if method in FACADE_HANDLERS else bridge
+        return {"ok": True, "value": await handler(receiver, **arguments_of(method, handler, params))}
     except MLSError as error:
         return {"ok": False, "fault": shapes.fault(error)}
     except Exception as error:  # noqa: BLE001 - whatever it is, the page waits for a reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..client import Client, Delivery, DeviceDetails, GroupDetails, Sent
@@ -11,7 +12,7 @@ from ..errors import DecodeError, MLSError, ServiceError
 from ..federation.credentials import basic_identity
 from ..federation.manifest import VerifiedBundle
 from ..federation.seed import Credential, SeedCipherSuite, UserInitKey, to_rfc9420
-from ..media import SrtpKeys
+from ..media import EPOCH_BITS, SFrameKeys, SrtpKeys
 from ..mls.key_package import KeyPackage
 from ..mls.nodes import Lifetime
 
@@ -58,6 +59,8 @@ def client_state(number: int, client: Client) -> Shape:
         "clientId": account.client_id,
         "fingerprint": fingerprint(account.identity_key.public_key),
         "fanout": client.fanout.value,
+        "registered": client.is_registered,
+        "groups": list(client.groups),
     }
 
 
@@ -142,6 +145,30 @@ def srtp_keys(identity: str, keys: SrtpKeys) -> Shape:
         "key": keys.master_key,
         "salt": keys.master_salt,
         "mki": keys.mki,
+    }
+
+
+def sframe_keys(identities: Mapping[int, str], keys: SFrameKeys) -> Shape:
+    """`SFrameKeys`: of an epoch. Secret.
+
+    Args:
+        identities: of all members, by leaf.
+    """
+    return {
+        "epoch": Uint64(keys.epoch),
+        "cipherSuite": keys.cipher_suite.name,
+        "baseKey": keys.base_key,
+        "epochBits": EPOCH_BITS,
+        "senderBits": keys.sender_bits,
+        "senders": [
+            {
+                "leafIndex": sender.leaf_index,
+                "identity": identities[sender.leaf_index],
+                "self": sender.is_self,
+                "keyId": Uint64(sender.key_id),
+            }
+            for sender in keys.senders
+        ],
     }
 
 

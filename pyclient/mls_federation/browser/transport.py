@@ -84,6 +84,8 @@ def _raise_failure(url: str, answer: Any) -> None:
             )
         case "aborted":
             raise TransportError(f"The request to {service} was given up.", code="aborted")
+        case "blocked":
+            raise TransportError(failure.reason, code="blocked-by-policy")
         case _:
             raise TransportError(
                 f"{service} cannot be reached: {failure.reason}. "

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mls_federation.browser.bridge import EVENTS, HANDLERS, to_camel_case
+from mls_federation.browser.bridge import HANDLERS, to_camel_case
+from mls_federation.browser.events import EVENTS
 
 pytestmark = pytest.mark.cpython_only  # it reads a source file that no browser gets
 
