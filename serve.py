@@ -25,10 +25,23 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=_WEB_PORT, help="port of the page (default: %(default)s)")
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument("--fresh", action="store_true", help="begin with empty databases")
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin use the delivery services too; may be given several times",
+    )
+    parser.add_argument(
+        "--pyodide",
+        type=Path,
+        metavar="DIR",
+        help="serve this Pyodide distribution, such as a full one, with whose wheel of 'cryptography' the client is faster",
+    )
     options = parser.parse_args()
 
     try:
-        ready = environment.prepare(development=False)
+        ready = environment.prepare(development=False, pyodide=options.pyodide)
     except SetupError as error:
         print(f"The set-up failed. {error}", file=sys.stderr)
         return 1
@@ -65,6 +78,7 @@ def _serve(
         run_folder,
         web_port=options.port,
         first_service_port=_FIRST_SERVICE_PORT,
+        origins=options.allow_origin,
         end_request=end_request,
     ) as running:
         _introduce(running, wanted_port=options.port)

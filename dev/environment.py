@@ -33,8 +33,12 @@ class Environment:
     web_root: Path
 
 
-def prepare(*, development: bool) -> Environment:
+def prepare(*, development: bool, pyodide: Path | None = None) -> Environment:
     """Make everything that `serve.py` needs, and with `development` what the tests and checks need too.
+
+    Args:
+        development: for the tests and checks too.
+        pyodide: the folder of the Pyodide distribution to serve; by default npm's.
 
     Raises:
         SetupError: something cannot be had; the message says what to do.
@@ -45,7 +49,7 @@ def prepare(*, development: bool) -> Environment:
         _install_requirements(python, development=development)
         _install_ourselves(python)
         node = _node(python)
-        web_root = web_tree.assemble(python, node, for_tests=development)
+        web_root = web_tree.assemble(python, node, for_tests=development, pyodide=pyodide)
     return Environment(python, node, web_root)
 
 

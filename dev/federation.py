@@ -54,6 +54,7 @@ class DeliveryService:
 
     domain: str
     url: str
+    operations: str  # address of its health and metrics
     database: Path
     process: Process
 
@@ -140,6 +141,7 @@ def running(
     web_port: int | None = None,
     first_service_port: int | None = None,
     mounts: Mapping[str, Path] | None = None,
+    origins: Sequence[str] = (),
     end_request: EndRequest | None = None,
 ) -> Iterator[Federation]:
     """Start a federation, wait until every part answers, and end every process at the end.
@@ -152,6 +154,7 @@ def running(
         web_port: preferred port of the web server; None for any free one.
         first_service_port: preferred port of the first delivery service; None for any free ones.
         mounts: more folders for the web server, by path.
+        origins: whose pages may use the delivery services, beside those of the web server.
         end_request: looked at while the parts start.
 
     Raises:
@@ -164,7 +167,7 @@ def running(
         ports.append(free_port(first_service_port, taken=ports))
     urls = {domain: f"http://{_HOST}:{own}" for domain, own in zip(domains, ports[1:], strict=True)}
     # A page may be opened under either name of this machine; to a browser they are different origins.
-    origins = [f"http://{_HOST}:{port}", f"http://localhost:{port}"]
+    allowed = [f"http://{_HOST}:{port}", f"http://localhost:{port}", *origins]
 
     with contextlib.ExitStack() as stack:
         started: list[Process] = []
@@ -174,11 +177,16 @@ def running(
             database = folder / f"{domain}.sqlite3"
             command: list[str | Path] = [python, "-m", "mls_delivery", "--domain", domain]
             command += ["--port", url.rpartition(":")[2], "--database", f"sqlite:///{database.as_posix()}"]
-            command += [argument for origin in origins for argument in ("--allow-origin", origin)]
+            command += [argument for origin in allowed for argument in ("--allow-origin", origin)]
             command += [f"--peer={other}={address}" for other, address in urls.items() if other != domain]
+            ports.append(free_port(taken=ports))
+            operations = f"{_HOST}:{ports[-1]}"
+            settings = folder / f"{domain}.toml"
+            settings.write_text(f'operations = "{operations}"\n')
+            command += ["--config", settings]
             process = _start(f"delivery service {domain}", command, folder / f"{domain}.log")
             started.append(process)
-            services[domain] = DeliveryService(domain, url, database, process)
+            services[domain] = DeliveryService(domain, url, f"http://{operations}", database, process)
 
         command = [python, "-m", "dev.web_server", "--root", web_root, "--port", str(port)]
         command += ["--domains", json.dumps(urls)]

@@ -65,6 +65,10 @@ class WebDriver:
         """Load a page. In a new window WebKit does not wait until the scripts of the page have run."""
         self._call("POST", "/url", {"url": url})
 
+    def back(self) -> None:
+        """Go to the page before this one in the window's history."""
+        self._call("POST", "/back", {})
+
     def new_window(self) -> str:
         """Open an empty window and choose it; its handle."""
         handle: str = self._call("POST", "/window/new", {"type": "window"})["handle"]

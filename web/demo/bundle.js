@@ -74,7 +74,7 @@ function struct(name, fields) {
   return element(
     "section",
     { "data-struct": name },
-    element("h4", {}, name),
+    element("h3", {}, name),
     element(
       "dl",
       { class: "facts struct" },

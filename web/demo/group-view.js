@@ -2,8 +2,10 @@
  * The group on the page: messages, state, members, SRTP keys.
  *
  * @import { Client, Group } from "../src/index.js"
- * @import { Delivery, GroupChange, GroupDetails, SrtpKeys, SrtpProfile } from "../src/protocol.js"
+ * @import { GroupChange, GroupDetails, SrtpKeys, SrtpProfile } from "../src/protocol.js"
  */
+import { changes } from "./changes.js";
+import { requireDelivered } from "./deliveries.js";
 import { breakable, byId, during, element, grouped, hex, showProblem } from "./dom.js";
 
 /**
@@ -18,6 +20,8 @@ export class GroupView {
   #client;
   /** @type {Map<string, Entry>} */
   #entries = new Map();
+  /** @type {Map<string, Promise<void>>} groups of an earlier visit, until it is known how they stand */
+  #opening = new Map();
   /** @type {Entry | undefined} */
   #shown;
   #revealed = false;
@@ -56,6 +60,21 @@ export class GroupView {
   }
 
   /**
+   * Show a group of an earlier visit; what is told of it meanwhile waits until it is there.
+   *
+   * @param {Group} group
+   * @returns {Promise<void>}
+   */
+  reopen(group) {
+    const opening = group.details().then((details) => {
+      this.#opening.delete(hex(group.id));
+      this.show(group, details, "You were here before.");
+    });
+    this.#opening.set(hex(group.id), opening);
+    return opening;
+  }
+
+  /**
    * @param {string} identity
    */
   async add(identity) {
@@ -74,7 +93,8 @@ export class GroupView {
   }
 
   #listen() {
-    this.#on("message", ({ group, sender, text, data, via }) => {
+    this.#on("message", async ({ group, sender, text, data, via }) => {
+      await this.#opening.get(hex(group.id));
       const entry = this.#entries.get(hex(group.id));
       if (entry === undefined) return;
       this.#append(entry, { kind: "other", from: sender, text: text ?? `${data.length} octets, no text`, ways: [via] });
@@ -168,6 +188,7 @@ export class GroupView {
     if (entry === undefined) return;
     const { details, group } = entry;
     const member = this.#entries.has(hex(group.id));
+    const focused = this.#view.contains(document.activeElement) ? document.activeElement : null;
     document.body.classList.add("in-group");
     this.#view.hidden = false;
     this.#view.dataset.member = String(member);
@@ -180,7 +201,23 @@ export class GroupView {
     byId("cipher-suite", HTMLElement).replaceChildren(...breakable(details.cipherSuiteName));
     byId("members", HTMLUListElement).replaceChildren(...details.members.map((one) => this.#renderMember(one, member)));
     this.#drawChoice();
+    if (focused !== null) this.#keepFocus(focused);
     void this.#drawKeys();
+  }
+
+  /**
+   * Who works by keyboard goes on where they were, or nearby: not at the top of the page.
+   *
+   * @param {Element} focused what had the focus before the group was drawn anew
+   */
+  #keepFocus(focused) {
+    if (focused.isConnected && !focused.matches(":disabled")) return;
+    const identity = /** @type {HTMLElement | null} */ (focused.closest("[data-identity]"))?.dataset.identity;
+    const drawn = [...this.#view.querySelectorAll("#members button")].find(
+      (button) => /** @type {HTMLElement} */ (button.parentElement).dataset.identity === identity,
+    );
+    const nearby = drawn ?? this.#view.querySelector("#add-identity:enabled") ?? this.#messages;
+    /** @type {HTMLElement} */ (nearby).focus({ focusVisible: true });
   }
 
   #drawChoice() {
@@ -251,26 +288,6 @@ function onSubmit(formId, buttonId, problemId, action) {
   };
 }
 
-const UNDELIVERED = {
-  pending: "their delivery service cannot be reached now. It is tried again.",
-  unknown: "their delivery service does not know them any more.",
-  refused: "a delivery service refused it.",
-  "inbox-full": "their inbox is full. It is tried again.",
-  "queue-full": "too much waits for their delivery service. It is tried again.",
-};
-
-/**
- * Say so where somebody did not get what was sent.
- *
- * @param {Delivery[]} deliveries
- */
-function requireDelivered(deliveries) {
-  const failed = deliveries.flatMap(({ identity, status }) =>
-    status === "accepted" || status === "relayed" ? [] : [`Not delivered to ${identity}: ${UNDELIVERED[status]}`],
-  );
-  if (failed.length > 0) throw new Error(failed.join(" "));
-}
-
 /** @param {Line} line */
 function renderLine({ kind, from, text, ways = [] }) {
   if (kind === "notice") return element("li", { class: "notice" }, text);
@@ -306,20 +323,4 @@ function renderKeys({ identity, leafIndex, key, salt, mki }, revealed) {
     ),
     element("dl", { class: "facts" }, secret("key", key), secret("salt", salt)),
   );
-}
-
-/**
- * What an epoch changed, in words.
- *
- * @param {GroupDetails} before
- * @param {GroupDetails} after
- */
-function changes(before, after) {
-  const names = (/** @type {GroupDetails} */ { members }) => new Set(members.map(({ identity }) => identity));
-  const [old, now] = [names(before), names(after)];
-  const notices = [
-    ...[...now].filter((name) => !old.has(name)).map((name) => `${name} joined.`),
-    ...[...old].filter((name) => !now.has(name)).map((name) => `${name} was removed.`),
-  ];
-  return notices.length > 0 ? notices : [`Keys were renewed: epoch ${after.epoch}.`];
 }

@@ -6,6 +6,7 @@
  */
 import { MLSFederation } from "mls-federation";
 import { renderBundle } from "./bundle.js";
+import { domainOf, fetchDirectory, setServices } from "./directory.js";
 import { byId, during, element, grouped, hex, sentence, showProblem } from "./dom.js";
 import { GroupView } from "./group-view.js";
 
@@ -19,6 +20,10 @@ const CONNECTION_NAMES = {
   connecting: "Connecting…",
   connected: "Connected",
   disconnected: "Connection lost; trying again",
+};
+const CRYPTO_NAMES = {
+  pyca: "the Python package cryptography (pyca)",
+  webjs: "libsodium and noble, in JavaScript and WebAssembly (webjs)",
 };
 const given = new URLSearchParams(location.search);
 
@@ -40,13 +45,6 @@ function showProgress({ stage, received, total }) {
   const line = byId("progress-stage", HTMLElement);
   if (line.textContent !== STAGE_NAMES[stage]) line.textContent = STAGE_NAMES[stage];
   byId("progress-bytes", HTMLElement).textContent = `${megabytes(received)} of ${megabytes(total)} MB`;
-}
-
-/** @returns {Promise<Record<string, string>>} base address of each domain's delivery service */
-async function fetchDirectory() {
-  const response = await fetch("/federation.json");
-  if (!response.ok) throw new Error(`The list of delivery services could not be loaded (HTTP ${response.status}).`);
-  return (await response.json()).domains;
 }
 
 /**
@@ -78,6 +76,14 @@ function renderDirectory(mls, directory) {
   byId("services", HTMLElement).replaceChildren(...forms);
 }
 
+/**
+ * @param {string} domain
+ * @param {unknown} error
+ */
+function showServiceProblem(domain, error) {
+  showProblem(byId(`service-error-${domain}`, HTMLElement), error);
+}
+
 /** @param {Record<string, string>} directory */
 function fillServices(directory) {
   const select = byId("service", HTMLSelectElement);
@@ -105,20 +111,56 @@ function wireIdentity(mls, directory) {
       const name = byId("name", HTMLInputElement).value.trim();
       const domain = byId("service", HTMLSelectElement).value;
       if (name === "") throw new Error("Type a name first.");
-      for (const [other, url] of Object.entries(directory)) {
-        // Only one's own service must answer now; another domain's is asked when it is needed.
-        await mls.setDeliveryService(other, url).catch((error) => {
-          if (other === domain) throw error;
-          showProblem(byId(`service-error-${other}`, HTMLElement), error);
-        });
-      }
-      const client = await mls.createClient({ identity: `${name}@${domain}`, fanout: /** @type {Fanout} */ (chosen("fanout")) });
-      form.hidden = true;
-      showIdentity(client, directory[domain] ?? "");
-      wireFanout(client);
-      meet(client);
+      await setServices(mls, directory, domain, showServiceProblem);
+      const kept = (await mls.accounts()).find((one) => one.identity === `${name}@${domain}` && !one.exported);
+      const client = kept
+        ? await mls.openClient(kept.account)
+        : await mls.createClient({ identity: `${name}@${domain}`, fanout: /** @type {Fanout} */ (chosen("fanout")) });
+      await goOn(client, directory);
     });
   };
+}
+
+/**
+ * @param {Client} client
+ * @param {Record<string, string>} directory
+ */
+async function goOn(client, directory) {
+  byId("identity-form", HTMLFormElement).hidden = true;
+  byId("kept", HTMLElement).hidden = true;
+  showIdentity(client, directory[domainOf(client.identity)] ?? "");
+  wireFanout(client);
+  // What came while nobody was here is told now: nothing may be waited for before somebody listens.
+  meet(client);
+  if (!client.registered) await client.register();
+}
+
+/**
+ * Who was here before, in this or another tab, can go on.
+ *
+ * @param {MLSFederation} mls
+ * @param {Record<string, string>} directory
+ */
+async function renderKept(mls, directory) {
+  const kept = (await mls.accounts()).filter(({ exported }) => !exported);
+  const problem = byId("kept-error", HTMLElement);
+  const rows = kept.map(({ account, identity }) => {
+    const open = element("button", { type: "button", "data-testid": "go-on" }, `Go on as ${identity}`);
+    open.onclick = () =>
+      during(open, problem, async () => {
+        await setServices(mls, directory, domainOf(identity), showServiceProblem);
+        await goOn(await mls.openClient(account), directory);
+      });
+    const forget = element("button", { type: "button", "aria-label": `Forget ${identity}` }, "Forget");
+    forget.onclick = () =>
+      during(forget, problem, async () => {
+        await mls.deleteAccount(account);
+        await renderKept(mls, directory);
+      });
+    return element("li", { class: "row between", "data-identity": identity }, open, forget);
+  });
+  byId("kept-list", HTMLElement).replaceChildren(...rows);
+  byId("kept", HTMLElement).hidden = kept.length === 0 || byId("identity-form", HTMLFormElement).hidden;
 }
 
 /**
@@ -194,6 +236,10 @@ function meet(client) {
     view.show(group, details, `You were added at epoch ${details.epoch}.`);
   });
 
+  for (const group of client.groups) {
+    view.reopen(group).catch((error) => showProblem(byId("peer-error", HTMLElement), error));
+  }
+
   byId("them", HTMLElement).hidden = false;
   byId("peer-form", HTMLFormElement).onsubmit = (event) => {
     event.preventDefault();
@@ -250,13 +296,18 @@ async function main() {
     ]);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     byId("loading", HTMLElement).classList.add("finished");
-    byId("loading-text", HTMLElement).textContent = `Runs in this tab; your keys never leave it. Started in ${seconds} s.`;
+    byId("loading-text", HTMLElement).textContent = `Runs in this tab; your keys never leave this browser. Started in ${seconds} s.`;
+    byId("crypto", HTMLElement).textContent = `Cryptography: ${CRYPTO_NAMES[mls.crypto]}.`;
+    byId("crypto", HTMLElement).hidden = false;
     mls.addEventListener("error", (event) => {
-      showProblem(byId("loading-error", HTMLElement), /** @type {CustomEvent} */ (event).detail);
+      const error = /** @type {CustomEvent} */ (event).detail;
+      if (error.code === "suspended") location.reload();
+      else showProblem(byId("loading-error", HTMLElement), error);
     });
     suggestSecondTab(directory);
     renderDirectory(mls, directory);
     wireIdentity(mls, directory);
+    await renderKept(mls, directory).catch((error) => showProblem(byId("kept-error", HTMLElement), error));
     byId("name", HTMLInputElement).focus();
   } catch (error) {
     showProblem(byId("loading-error", HTMLElement), error);

@@ -1,8 +1,20 @@
 /**
- * What start-up loads, counted as it arrives.
+ * What start-up loads: all at once, and counted as it arrives.
  *
  * @import { Progress } from "./protocol.js"
  */
+
+/**
+ * @typedef {{
+ *   version: string,
+ *   pyodide: { version: string, directory: string, lock: object, packages?: string[] },
+ *   wheels: string[],
+ *   bytes: Record<string, number>,
+ * }} Assets `assets.json`: what start-up loads, with addresses relative to that file
+ */
+
+/** How many reports there are of what has arrived, at most. */
+const REPORTS = 50;
 
 /** A file of start-up could not be had. */
 export class LoadError extends Error {
@@ -17,8 +29,11 @@ export class LoadError extends Error {
   }
 }
 
-/** Follows the downloads of start-up by standing before `fetch` from its creation to `end()`. */
-export class Progression {
+/**
+ * The downloads of start-up. From its creation to `end()` it stands before `fetch`, so that whoever asks for a file that is on its way
+ * gets that one.
+ */
+export class Downloads {
   /** Rejects when a file cannot be had, since not everything that waits for one notices. @type {Promise<never>} */
   failed;
   /** @type {(error: LoadError) => void} */
@@ -30,13 +45,20 @@ export class Progression {
   /** @type {Record<string, number>} octets of each file, by address */
   #sizes = {};
   #received = 0;
+  #told = 0;
   #total = 0;
   #runtime = "";
+  /** @type {Map<string, Promise<Response>>} what was begun and nobody has asked for yet, by address */
+  #begun = new Map();
+  /** @type {Set<string>} what is not counted in pieces, by address */
+  #whole = new Set();
+  /** @type {Map<string, Promise<Uint8Array>>} */
+  #octets = new Map();
   #fetch = globalThis.fetch;
 
   /**
    * @param {string} base address of the folder with `assets.json`
-   * @param {(progress: Progress) => void} report
+   * @param {(progress: Progress) => unknown} report
    */
   constructor(base, report) {
     this.#base = base;
@@ -47,25 +69,114 @@ export class Progression {
     globalThis.fetch = (input, init) => this.#countedFetch(input, init);
   }
 
+  get base() {
+    return this.#base;
+  }
+
   /**
-   * @param {Record<string, number>} bytes octets of each file, by its address relative to the base
-   * @param {(file: string) => boolean} loaded whether start-up loads this one
+   * @param {string} file address relative to the base
+   * @returns {string}
+   */
+  address(file) {
+    return new URL(file, this.#base).href;
+  }
+
+  /** @returns {Promise<Assets>} */
+  async assets() {
+    return (await fetch(this.address("assets.json"))).json();
+  }
+
+  /**
+   * @param {Record<string, number>} bytes octets of each file that will be loaded, by its address relative to the base; it may be named again
    * @param {string} runtime the file with which the stage `runtime` ends
    */
-  expect(bytes, loaded, runtime) {
-    this.#runtime = new URL(runtime, this.#base).href;
+  expect(bytes, runtime) {
+    this.#runtime = this.address(runtime);
     for (const [file, size] of Object.entries(bytes)) {
-      if (!loaded(file)) continue;
-      this.#sizes[new URL(file, this.#base).href] = size;
-      this.#total += size;
+      const url = this.address(file);
+      this.#total += size - (this.#sizes[url] ?? 0);
+      this.#sizes[url] = size;
     }
   }
 
-  /** @param {Progress["stage"]} stage */
-  enter(stage) {
+  /**
+   * Something else than a file is read too.
+   *
+   * @param {number} octets
+   */
+  expectMore(octets) {
+    this.#total += octets;
+  }
+
+  /** @param {number} octets of what `expectMore` announced */
+  arrived(octets) {
+    this.#add(octets);
+  }
+
+  /**
+   * @param {Progress["stage"]} stage
+   * @returns {Promise<void>} when the report has been taken, which comes to the page by another way than the end of loading
+   */
+  async enter(stage) {
     this.#stage = stage;
     if (stage === "ready") this.#received = this.#total;
-    this.#report({ stage, received: this.#received, total: this.#total });
+    await this.#tell();
+  }
+
+  /**
+   * Fetch a file that somebody will ask for.
+   *
+   * @param {string} file address relative to the base
+   * @param {{ inPieces?: boolean }} [options] `inPieces`: whether what arrives of it is counted, or the whole of it in the end
+   */
+  begin(file, { inPieces = true } = {}) {
+    const url = this.address(file);
+    if (this.#begun.has(url)) return;
+    if (!inPieces) this.#whole.add(url);
+    const response = this.#countedFetch(url);
+    // It is reported by `failed`, also when nobody has asked for the file yet.
+    response.catch(() => {});
+    this.#begun.set(url, response);
+  }
+
+  /**
+   * Have this given to who asks for a file, which need not exist.
+   *
+   * @param {string} file address relative to the base
+   * @param {Response} response
+   */
+  answer(file, response) {
+    this.#begun.set(this.address(file), Promise.resolve(response));
+  }
+
+  /**
+   * The WebAssembly of a file that `begin` was called for.
+   *
+   * @param {string} file address relative to the base
+   * @returns {Promise<WebAssembly.Module>}
+   */
+  compiled(file) {
+    const url = this.address(file);
+    const module = WebAssembly.compileStreaming(/** @type {Promise<Response>} */ (this.#begun.get(url)));
+    // Pyodide waits for ever for what cannot be compiled.
+    module.then(() => this.#whole.has(url) && this.#addWhole(url), (error) => this.#fail(url, error.message));
+    return module;
+  }
+
+  /**
+   * The content of a file, which is fetched once.
+   *
+   * @param {string} file address relative to the base
+   * @returns {Promise<Uint8Array>}
+   */
+  octets(file) {
+    let octets = this.#octets.get(file);
+    if (octets === undefined) {
+      octets = fetch(this.address(file)).then(async (response) => new Uint8Array(await response.arrayBuffer()));
+      octets.catch(() => {});
+      this.#octets.set(file, octets);
+    }
+    return octets;
   }
 
   /**
@@ -75,7 +186,7 @@ export class Progression {
    * @returns {Promise<any>}
    */
   async import(file) {
-    const url = new URL(file, this.#base).href;
+    const url = this.address(file);
     try {
       const module = await import(url);
       this.#add(this.#sizes[url] ?? 0);
@@ -94,7 +205,12 @@ export class Progression {
    * @param {RequestInit} [init]
    */
   async #countedFetch(input, init) {
-    const url = input instanceof Request ? input.url : new URL(input, this.#base).href;
+    const url = input instanceof Request ? input.url : this.address(String(input));
+    const begun = this.#begun.get(url);
+    if (begun !== undefined) {
+      this.#begun.delete(url);
+      return begun;
+    }
     let response;
     try {
       response = await this.#fetch.call(globalThis, input, init);
@@ -103,7 +219,7 @@ export class Progression {
     }
     if (!response.ok) throw this.#fail(url, `HTTP ${response.status}`);
     // The caller gets the response as it is, since compiled WebAssembly is cached with it; a copy is counted.
-    if (url in this.#sizes) void this.#countBody(response.clone(), url);
+    if (url in this.#sizes && !this.#whole.has(url)) void this.#countBody(response.clone(), url);
     return response;
   }
 
@@ -116,17 +232,39 @@ export class Progression {
     if (reader === undefined) return;
     try {
       for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) this.#add(chunk.value.byteLength);
-      if (url === this.#runtime && this.#stage === "runtime") this.enter("python");
+      this.#arrived(url);
     } catch (error) {
       this.#fail(url, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** @param {string} url */
+  #addWhole(url) {
+    this.#add(this.#sizes[url] ?? 0);
+    this.#arrived(url);
+  }
+
+  /** @param {string} url of what is there, all of it */
+  #arrived(url) {
+    if (url === this.#runtime && this.#stage === "runtime") void this.enter("python");
   }
 
   /** @param {number} octets */
   #add(octets) {
     if (this.#stage === "ready") return;
     this.#received = Math.min(this.#received + octets, this.#total);
-    this.#report({ stage: this.#stage, received: this.#received, total: this.#total });
+    // Each report is a message to the page, and pieces come by the hundred.
+    if (this.#received - this.#told >= this.#total / REPORTS) void this.#tell();
+  }
+
+  async #tell() {
+    this.#told = this.#received;
+    try {
+      await this.#report({ stage: this.#stage, received: this.#received, total: this.#total });
+    } catch (error) {
+      // A page that cannot show how far it is has its client all the same.
+      console.warn("onprogress failed:", error);
+    }
   }
 
   /**

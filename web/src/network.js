@@ -2,10 +2,11 @@
  * The browser's `fetch` and `WebSocket` for `mls_federation.browser.transport`, which crosses from Python once for each
  * request or frame. What goes wrong comes back as a value: a rejected promise would reach Python as a foreign type.
  *
- * @typedef {{ kind: "unreachable" | "aborted" | "too-large" | "closed", reason: string, code: number }} Failure `code`
+ * @typedef {{ kind: "unreachable" | "blocked" | "aborted" | "too-large" | "closed", reason: string, code: number }} Failure `code`
  *   is a close code of RFC 6455 §7.4
  * @typedef {{ timeout: number, maxOctets: number }} Limits milliseconds to wait, octets to accept
  */
+import { policyFault, violationOf } from "./policy.js";
 
 const CLOSED_ABNORMALLY = 1006;
 
@@ -40,7 +41,7 @@ export async function request(method, url, headers, body, signal, { timeout, max
       return failed("unreachable", `no answer within ${timeout / 1000} seconds`);
     }
     // A browser does not tell a page which of the two it was.
-    return failed("unreachable", "there is no connection, or it does not admit this page");
+    return unreached(url, "there is no connection, or it does not admit this page");
   }
 }
 
@@ -81,7 +82,7 @@ export async function connect(url, { timeout, maxOctets }) {
   try {
     socket = new WebSocket(url);
   } catch (error) {
-    return failed("unreachable", error instanceof Error ? error.message : String(error));
+    return unreached(url, error instanceof Error ? error.message : String(error));
   }
   socket.binaryType = "arraybuffer";
   const wrapped = new Socket(socket, maxOctets);
@@ -91,7 +92,7 @@ export async function connect(url, { timeout, maxOctets }) {
     socket.addEventListener("close", () => resolve(false), { once: true });
   });
   clearTimeout(timer);
-  return opened ? wrapped : failed("unreachable", "no WebSocket could be opened");
+  return opened ? wrapped : unreached(url, "no WebSocket could be opened");
 }
 
 /** A WebSocket of which binary messages are read one at a time. */
@@ -167,6 +168,16 @@ export class Socket {
     this.#end = failed(kind, reason, code);
     for (const waiting of this.#waiting.splice(0)) waiting(this.#end);
   }
+}
+
+/**
+ * @param {string} url
+ * @param {string} reason unless a policy forbade it
+ * @returns {Promise<{ failure: Failure }>}
+ */
+async function unreached(url, reason) {
+  const violation = await violationOf(url);
+  return violation === undefined ? failed("unreachable", reason) : failed("blocked", policyFault(violation).message);
 }
 
 /**

@@ -6,7 +6,7 @@
  * foreign type, and a library's text could quote a key. Algorithms are named as in `mls_federation.crypto.suites`.
  * JavaScript big integers are not constant-time: noble's P curves, X448 and Ed448 leak timing to code in this browser.
  */
-import { ed448, gcm, p256, p384, p521, sodium, x448 } from "./vendor/primitives.js";
+import { ctr, ed448, gcm, p256, p384, p521, sodium, x448 } from "./vendor/primitives.js";
 
 /**
  * @typedef {Uint8Array | undefined} OctetsOrFault
@@ -42,6 +42,17 @@ function aesGcm(Nk) {
     seal: (key, nonce, aad, text) => cipher(key, nonce, aad).encrypt(text),
     open: (key, nonce, aad, text) => cipher(key, nonce, aad).decrypt(text),
   };
+}
+
+/**
+ * @param {Uint8Array} key
+ * @param {Uint8Array} block of the first counter
+ * @param {Uint8Array} data
+ * @returns {Uint8Array}
+ */
+function aesCtr(key, block, data) {
+  if (key.length !== 16 && key.length !== 32) throw new RangeError(`the key has ${key.length} octets, not 16 or 32`);
+  return ctr(key, block).encrypt(data);
 }
 
 /** @type {Aead} */
@@ -208,6 +219,7 @@ function orUndefined(operation) {
  * @typedef {Readonly<{
  *   aeadSeal(aead: string, ...args: Parameters<AeadFunction>): OctetsOrFault,
  *   aeadOpen(aead: string, ...args: Parameters<AeadFunction>): OctetsOrFault,
+ *   aesCtr(key: Uint8Array, block: Uint8Array, data: Uint8Array): OctetsOrFault,
  *   dhPublicKey(kem: string, priv: Uint8Array): OctetsOrFault,
  *   dh(kem: string, priv: Uint8Array, pub: Uint8Array): OctetsOrFault,
  *   encapsulateAll(kem: string, privs: Uint8Array, pubs: Uint8Array): OctetsOrFault,
@@ -222,6 +234,7 @@ export async function loadPrimitives() {
   return Object.freeze({
     aeadSeal: (aead, key, nonce, aad, text) => orUndefined(() => AEADS[aead].seal(key, nonce, aad, text)),
     aeadOpen: (aead, key, nonce, aad, text) => orUndefined(() => AEADS[aead].open(key, nonce, aad, text)),
+    aesCtr: (key, block, data) => orUndefined(() => aesCtr(key, block, data)),
     dhPublicKey: (kem, priv) => orUndefined(() => KEMS[kem].publicKey(priv)),
     dh: (kem, priv, pub) => orUndefined(() => KEMS[kem].shared(priv, pub)),
     encapsulateAll: (kem, privs, pubs) => orUndefined(() => encapsulateAll(KEMS[kem], privs, pubs)),

@@ -1,0 +1,2 @@
+// Bundled to /mls-federation/vendor/idb.js.
+export { openDB } from "idb";
