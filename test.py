@@ -17,7 +17,7 @@ from dev.steps import ROOT, SetupError, announce
 
 _USAGE = f"""{__doc__}
 
-  --check     only the static checks: format, lint, types, layers
+  --check     only the static checks: format, lint, types, layers, the module's API
   all others  go to pytest, as in: python3 test.py -k codec; with `-n 0` one test after the other, as a debugger needs it
 """
 
@@ -45,8 +45,14 @@ def main(arguments: list[str]) -> int:
     if any(codes) or browser is None:
         return next((code for code in codes if code), 0)
     # Files at the same time, each by one worker, since fixtures of a module are costly; `-n 0` does without.
-    at_once = ["-n", "auto", "--dist", "loadfile"]
-    return _run([ready.python, "-m", "pytest", *at_once, *pytest_arguments], {"MLS_CHROMIUM": str(browser)})
+    # In the order that tests/conftest.py gives them.
+    at_once = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+    # A run that is cut off has said what failed. What waits for ever, beyond the end that async tests have, ends its worker for good:
+    # another would begin with the same test.
+    told = ["--instafail", "--timeout", "900", "--timeout-method", "thread", "--max-worker-restart", "0"]
+    return _run(
+        [ready.python, "-m", "pytest", *at_once, *told, *pytest_arguments], {"MLS_CHROMIUM": str(browser)}
+    )
 
 
 def _other_programs() -> None:
@@ -68,6 +74,8 @@ def _static_checks(ready: Environment) -> list[list[str | Path]]:
         [tools / "mypy"],
         [tools / "lint-imports"],
         [ready.node.program, ROOT / "web/node_modules/typescript/bin/tsc", "-p", ROOT / "web"],
+        [ready.node.program, ROOT / "web/checks/api_report.mjs"],
+        [ready.node.program, ROOT / "web/checks/web_idl.mjs"],
     ]
 
 

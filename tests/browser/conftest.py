@@ -17,8 +17,9 @@ from dev.browser import PageFaults, chromium_arguments
 from dev.federation import Federation
 from dev.steps import SetupError
 from dev.webdriver import WebDriver
+from tests.browser import calls
 from tests.browser import webkit as webkit_browser
-from tests.browser.pages import SERVED, SERVED_AT
+from tests.browser.pages import BUSY_UNTIL_TOLD, SERVED, SERVED_AT, SOURCES, SOURCES_AT
 
 # Starting Pyodide takes several seconds, and a good many on a machine that has other things to do.
 _TIMEOUT_MILLISECONDS = 90_000
@@ -42,7 +43,7 @@ def web_root() -> Path:
 def federation_running(web_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Three delivery services and the web server, as processes of their own, for the whole session."""
     folder = tmp_path_factory.mktemp("federation")
-    mounts = {SERVED_AT: SERVED}
+    mounts = {SERVED_AT: SERVED, SOURCES_AT: SOURCES}
     with federation.running(Path(sys.executable), web_root, folder, mounts=mounts) as running:
         yield running
 
@@ -65,11 +66,23 @@ async def playwright() -> AsyncIterator[Playwright]:
 @pytest.fixture(scope="session")
 async def chromium_running(playwright: Playwright) -> AsyncIterator[Browser]:
     """One headless Chromium for the whole session."""
-    named = os.environ.get("MLS_CHROMIUM")
-    program = Path(named) if named else chromium.find_or_install(Path(sys.executable))
-    running = await playwright.chromium.launch(executable_path=program, args=chromium_arguments())
+    running = await playwright.chromium.launch(executable_path=_chromium_program(), args=chromium_arguments())
     yield running
     await running.close()
+
+
+@pytest.fixture(scope="session")
+async def chromium_with_camera(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One headless Chromium with a fake camera and microphone, for the whole session."""
+    async with calls.chromium_with_media(playwright, _chromium_program()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def firefox_with_camera(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One headless Firefox with a fake camera and microphone, for the whole session."""
+    async with calls.firefox_with_media(playwright, _or_skip(firefox.find_or_install)) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -82,12 +95,30 @@ async def firefox_running(playwright: Playwright) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+async def firefox_with_mls_running(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One headless Firefox that offers its own MLS to pages, for the whole session."""
+    program = _or_skip(firefox.find_or_install)
+    running = await playwright.firefox.launch(
+        channel=firefox.CHANNEL,
+        executable_path=program,
+        firefox_user_prefs={"dom.origin-trials.mls.state": 1},
+    )
+    yield running
+    await running.close()
+
+
+@pytest.fixture(scope="session")
 def webkit_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """One WebKit for the whole session."""
     with webkit_browser.running(
         _or_skip(webkit.find_or_install), tmp_path_factory.mktemp("webkit")
     ) as running:
         yield running
+
+
+def _chromium_program() -> Path:
+    named = os.environ.get("MLS_CHROMIUM")
+    return Path(named) if named else chromium.find_or_install(Path(sys.executable))
 
 
 def _or_skip(find: Callable[[], Found]) -> Found:
@@ -142,6 +173,7 @@ async def new_context(
         usual = firefox.CONTEXT_OPTIONS if browser.browser_type.name == "firefox" else {}
         context = await browser.new_context(**{"base_url": federation.url, **usual, **options})
         context.set_default_timeout(_TIMEOUT_MILLISECONDS)
+        await context.add_init_script(BUSY_UNTIL_TOLD)
         page_faults.watch(context)
         contexts.append(context)
         return context

@@ -10,17 +10,38 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from dev.federation import Federation
+from dev.steps import ROOT
 
 # Starting Pyodide takes several seconds, and a good many on a machine that has other things to do.
 expect.set_options(timeout=90_000)
 
 in_chromium_and_firefox = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+in_chromium_and_seldom_in_firefox = pytest.mark.parametrize(
+    "browser", ["chromium", pytest.param("firefox", marks=pytest.mark.long)], indirect=True
+)
 
 # The web server of the tests has this folder too.
 SERVED = Path(__file__).with_name("served")
 SERVED_AT = "/browser-tests"
+# Modules of which only others of ours make use, which are served in what uses them.
+SOURCES = ROOT / "web" / "src"
+SOURCES_AT = "/module-sources"
 # The module's API in a page of its own; what it offers to tests is said there.
 MODULE_PATH = f"{SERVED_AT}/module.html"
+# To make a snapshot costs as much as a start, and few tests look at one: a page's thread is idle when it is told so.
+BUSY_UNTIL_TOLD = """{
+    const { requestIdleCallback } = window;
+    window.requestIdleCallback = (callback) => void (window.isIdle && requestIdleCallback(callback));
+}"""
+# Loads, and waits until a snapshot for the next visit was made or could not be.
+_FIRST_VISIT = """
+    window.mls = await MLSFederation.load({ crypto: "webjs" });
+    const startedFrom = mls.startedFrom;
+    const outcome = await new Promise((resolve) =>
+        mls.addEventListener("snapshot", ({ detail }) => resolve(detail), { once: true }));
+    mls.dispose();
+    return { startedFrom, outcome };
+"""
 
 
 def unique_name(name: str) -> str:
@@ -41,6 +62,15 @@ async def open_module(context: BrowserContext) -> Page:
     return page
 
 
+async def first_visit(context: BrowserContext) -> None:
+    """Have a snapshot made."""
+    page = await open_module(context)
+    await page.evaluate("window.isIdle = true")
+    made = await page.evaluate(f"async () => {{ {_FIRST_VISIT} }}")
+    assert made == {"startedFrom": "files", "outcome": {"kept": True}}
+    await page.close()
+
+
 async def open_module_client(
     context: BrowserContext, federation: Federation, name: str, domain: str
 ) -> tuple[Page, str]:
@@ -49,7 +79,7 @@ async def open_module_client(
     identity = f"{unique_name(name)}@{domain}"
     await page.evaluate(
         """async ([services, identity]) => {
-            window.mls = await MLSFederation.load({ crypto: "webjs" });
+            window.mls = await MLSFederation.load({ crypto: "webjs", snapshot: false });
             for (const [domain, url] of Object.entries(services)) await mls.setDeliveryService(domain, url);
             window.client = await mls.createClient({ identity });
             watch(client);

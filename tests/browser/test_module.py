@@ -1,6 +1,11 @@
 """The ES module in a page of its own: what a web developer gets, with real delivery services."""
 
-from playwright.async_api import Page
+import asyncio
+import contextlib
+from typing import Any
+
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page, Route
 
 from dev.federation import Federation
 from tests.browser.conftest import NewContext
@@ -95,8 +100,8 @@ async def test_three_services_one_group(new_context: NewContext, federation: Fed
     assert len(secrets[0]) == 80
 
 
-async def _details(page: Page) -> dict[str, object]:
-    details: dict[str, object] = await page.evaluate(
+async def _details(page: Page) -> dict[str, Any]:
+    details: dict[str, Any] = await page.evaluate(
         """async () => {
             const details = plain(await group.details());
             for (const member of details.members) delete member.self;
@@ -162,3 +167,51 @@ async def test_a_service_says_who_it_is(new_context: NewContext, federation: Fed
     )
 
     assert service == {"domain": "a.example", "url": url, "versions": [1]}
+
+
+async def test_who_gives_up_waiting_loses_nothing(new_context: NewContext, federation: Federation) -> None:
+    context = await new_context()
+    alice, _ = await open_module_client(context, federation, "alice", "a.example")
+    bob, bob_name = await open_module_client(await new_context(), federation, "bob", "b.example")
+    _, carol_name = await open_module_client(await new_context(), federation, "carol", "c.example")
+    await alice.evaluate("async () => { window.group = await client.createGroup(); }")
+    await alice.evaluate("async (bob) => void await group.add(bob)", bob_name)
+    await wait_for_event(bob, "group")
+
+    unanswered: list[Route] = []
+    asked = asyncio.Queue[str]()
+
+    async def leave_unanswered(route: Route) -> None:
+        unanswered.append(route)
+        await asked.put(route.request.url)
+
+    async def begin(call: str, arg: Any = None) -> None:
+        """Begin a call in alice's page, and give it up once a service was asked."""
+        await alice.evaluate(
+            f"""(arg) => {{
+                window.giving = new AbortController();
+                const signal = giving.signal;
+                window.given = caught(async () => {{ window.result = await {call}; }});
+            }}""",
+            arg,
+        )
+        await asked.get()
+        await alice.evaluate("() => giving.abort(new MLSError('given-up', 'The visitor gave up.'))")
+
+    # What has changed nothing yet does not happen.
+    await context.route("**/v1/bundles", leave_unanswered)
+    await begin("group.add(arg, { signal })", carol_name)
+    assert (await alice.evaluate("() => given"))["code"] == "given-up"
+    assert len((await _details(alice))["members"]) == 2
+
+    # What is made already goes out all the same.
+    await context.route("**/v1/messages", leave_unanswered)
+    await begin("group.send('made already', { signal })")
+    assert await alice.evaluate("() => given") is None
+    assert await alice.evaluate("() => result.deliveries.map((one) => one.status)") == ["pending"]
+    await context.unroute("**/v1/messages")
+    for route in unanswered:
+        with contextlib.suppress(PlaywrightError):
+            await route.continue_()
+    assert (await wait_for_event(bob, "message"))["text"] == "made already"
+    assert await alice.evaluate("() => seen.filter(({ name }) => name === 'error')") == []

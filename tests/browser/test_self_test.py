@@ -83,8 +83,9 @@ long = pytest.mark.long
 @pytest.mark.parametrize(
     ("browser", "choice"),
     [
-        ("chromium", every_entry),
+        ("chromium", small_entries),
         ("firefox", small_entries),
+        pytest.param("chromium", every_entry, marks=long),
         pytest.param("firefox", every_entry, marks=long),
     ],
     indirect=["browser"],

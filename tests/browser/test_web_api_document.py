@@ -1,17 +1,46 @@
-"""The examples of `docs/web-api.md` are one program, and it runs."""
+"""The examples of the documents of the Web API are programs, and they run; none of its calls is without an example."""
 
 import re
+
+import pytest
 
 from dev.steps import ROOT
 from tests.browser.conftest import NewContext
 from tests.browser.pages import MODULE_PATH
 
-_DOCUMENT = ROOT / "docs" / "web-api.md"
+_REFERENCE = "web-api.md"
+_EXPLAINER = "web-api-explainer.md"
+_FACADE = "mls-facade.md"
+_SURFACES = [ROOT / "web" / "api" / f"{name}.api.md" for name in ("mls-federation", "call")]
 
 
-async def test_the_examples_run(new_context: NewContext) -> None:
-    examples = re.findall(r"^```js\n(.*?)^```$", _DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    program = "\n".join([*examples, "window.finished = true;"])
+def _examples(document: str) -> list[str]:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    return re.findall(r"^```js\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            _REFERENCE,
+            [
+                "a.example http://",
+                "alice@a.example 0 hello 5\n",
+                "\n0 1\n",
+                "\nunknown-identity ",
+                "\nalice@a.example 1\n",
+            ],
+        ),
+        (_FACADE, ["hello\n", "\n2\n"]),
+        (
+            _EXPLAINER,
+            ["Shall we?\nequal safety numbers: true\n", "ben@b.example: 16 and 12 octets, for epoch 1\n"],
+        ),
+    ],
+)
+async def test_the_examples_run(new_context: NewContext, document: str, expected: list[str]) -> None:
+    program = "\n".join([*_examples(document), "window.finished = true;"])
     context = await new_context()
     said: list[str] = []
     context.on("console", lambda message: said.append(message.text))
@@ -26,8 +55,19 @@ async def test_the_examples_run(new_context: NewContext) -> None:
     await page.goto(MODULE_PATH)
     await page.wait_for_function("window.finished")
 
-    assert len(examples) > 12
-    assert "a.example http://" in "\n".join(said)
-    assert "alice@a.example 0 hello 5" in said
-    assert "0 1" in said
-    assert any(line.startswith("unknown-identity ") for line in said)
+    transcript = "\n".join([*said, ""])
+    assert [text for text in expected if text not in transcript] == []
+
+
+def test_every_call_has_an_example() -> None:
+    surface = "\n".join(file.read_text(encoding="utf-8") for file in _SURFACES)
+    classes = re.findall(
+        r"^export class \w+ extends EventTarget \{\n(.*?)^\}", surface, re.DOTALL | re.MULTILINE
+    )
+    members = set(re.findall(r"^    (?:static |get )?(\w+)\(", "\n".join(classes), re.MULTILINE))
+    members -= {"constructor"}
+    assert len(members) > 25
+
+    examples = "\n".join(_examples(_REFERENCE))
+
+    assert [name for name in sorted(members) if not re.search(rf"\.{name}\b", examples)] == []

@@ -33,6 +33,7 @@ from mls_federation.federation import (
 )
 from mls_federation.federation.binding import MEDIA_TYPE
 from mls_federation.federation.envelope import Envelope
+from mls_federation.media.srtp import SrtpContext
 from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.key_package import KeyPackage, create_key_package, key_package_ref
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
@@ -134,6 +135,7 @@ STRUCTS: tuple[type[Struct | enum.Enum], ...] = (
     ordering.GroupInfoRequest,
     ordering.GroupInfoRequestTBS,
     ordering.GroupInfoResponse,
+    SrtpContext,
 )
 
 

@@ -47,6 +47,7 @@ from mls_federation.mls.credentials import CredentialType, basic_credential
 from mls_federation.mls.extensions import Extension, ExtensionType
 from mls_federation.mls.key_package import KeyPackage, create_key_package
 from mls_federation.mls.nodes import Capabilities, Lifetime, ProtocolVersion
+from tests.support.ending import EndingServer
 
 ORIGIN = "http://127.0.0.1:8000"
 SUITE_1 = CipherSuite.MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
@@ -136,10 +137,10 @@ def running_service(
         config = uvicorn.Config(
             application(service), log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
         )
-        servers.append(uvicorn.Server(config))
+        servers.append(EndingServer(config))
         await servers[0].serve(sockets=[listening])
 
-    servers: list[uvicorn.Server] = []
+    servers: list[EndingServer] = []
     listening.listen()
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()

@@ -18,7 +18,13 @@ MOST_MEMBERS = 8
 FEWEST_JOINED = 5
 
 
-@pytest.mark.parametrize(("seed", "suite"), tuple(enumerate((1, 2, 3, 7, 1, 1, 2, 3, 1, 1))))
+_WALKS = tuple(enumerate((1, 2, 3, 7, 1, 1, 2, 3, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("seed", "suite"),
+    [*_WALKS[:5], *(pytest.param(*walk, marks=pytest.mark.long) for walk in _WALKS[5:])],
+)
 def test_random_walk(provider: CryptoProvider, ts_mls: TsMls, seed: int, suite: int) -> None:
     walk = Walk(Clients(crypto(provider, CipherSuite(suite)), ts_mls), random.Random(seed))
     for _ in range(OPERATIONS):

@@ -1,5 +1,6 @@
 """Running pytest in the interpreter and on the provider that a page has: a module worker, Pyodide, and the built wheel."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 from playwright.async_api import Browser
 
-from dev import federation
+from dev import federation, web_tree
 from dev.steps import ROOT, files_in
 from dev.web_tree import INTEROP_BUNDLE, PYODIDE_TEST_WHEELS
 
@@ -23,7 +24,6 @@ Report: TypeAlias = dict[str, Any]
 HOME = "/home/pyodide"
 
 _HERE = Path(__file__).parent
-_LIMIT_SECONDS = 40 * 60
 
 # The page shows the worker's lines, and answers what tests ask by a module of its own.
 _PAGE = """async ({ job, answering }) => {
@@ -51,6 +51,7 @@ class Suite:
         data: other files, by their place below Pyodide's home.
         environment: variables for the tests.
         answering: address of a module whose `answer` replies to what the tests ask the page.
+        limit: seconds after which it has failed.
     """
 
     carried: Sequence[str]
@@ -58,6 +59,7 @@ class Suite:
     data: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     answering: str | None = None
+    limit: float = 15 * 60
 
 
 @contextmanager
@@ -112,19 +114,21 @@ async def run(
     with _serving(suite, web_root, folder) as server:
         context = await browser.new_context(**context_options)
         page = await context.new_page()
-        page.set_default_timeout(_LIMIT_SECONDS * 1000)
         await page.expose_function("showLine", lambda line: print(f"{name}: {line}", flush=True))
         await page.goto(f"{server}/pyodide-tests/index.html")
         job = {"job": _job(server, web_root), "answering": suite.answering}
-        outcome: Report = await page.evaluate(_PAGE, job)
+        # Playwright waits for ever for what a page promises.
+        async with asyncio.timeout(suite.limit):
+            outcome: Report = await page.evaluate(_PAGE, job)
         await context.close()
     report: Report = json.loads(outcome["report"]) if "report" in outcome else outcome
     return report
 
 
 def _job(server: str, web_root: Path) -> dict[str, Any]:
-    module = f"{server}/mls-federation/"
-    assets = json.loads((web_root / "mls-federation" / "assets.json").read_text())
+    release = web_tree.release_folder(web_root)
+    module = f"{server}/{release.relative_to(web_root).as_posix()}/"
+    assets = json.loads((release / "assets.json").read_text())
     client = assets["wheels"][-1]
     test_wheels = sorted(wheel.name for wheel in PYODIDE_TEST_WHEELS.glob("*.whl"))
     return {

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from playwright.async_api import async_playwright
@@ -56,15 +56,23 @@ def _interop(*chosen: str) -> Suite:
 
 # To look into some of them alone: MLS_TESTS_INSIDE="tests/vectors -k welcome" .venv/bin/pytest -s tests/pyodide
 _CHOSEN = shlex.split(os.environ.get("MLS_TESTS_INSIDE", ""))
-_UNIT_AND_VECTORS = ["chosen"] if _CHOSEN else ["unit", "vectors"]
+_UNIT_AND_VECTORS: list[Any] = (
+    ["chosen"] if _CHOSEN else ["unit", "vectors", pytest.param("all of unit", marks=pytest.mark.long)]
+)
+# What differs there: numbers, memory, the event loop, and the cryptography.
+_MOST_LIKELY_TO_DIFFER = [
+    f"tests/unit/{package}" for package in ("browser", "client", "codec", "crypto", "media")
+]
+_LONG = 40 * 60
 # In a page a random walk takes several times as long as in Node.
 _SOME_WALKS = "test_ts_mls.py or test_random_walk[0-1] or test_random_walk[1-2]"
 SUITES: dict[str, Callable[[], Suite]] = {
-    "unit": lambda: _vectors("tests/unit"),
+    "unit": lambda: _vectors(*_MOST_LIKELY_TO_DIFFER),
+    "all of unit": lambda: replace(_vectors("tests/unit"), limit=_LONG),
     "vectors": lambda: _vectors("tests/vectors"),
     "chosen": lambda: _vectors(*_CHOSEN),
     "ts-mls": lambda: _interop("tests/interop", "-k", _SOME_WALKS),
-    "all of ts-mls": lambda: _interop("tests/interop"),
+    "all of ts-mls": lambda: replace(_interop("tests/interop"), limit=_LONG),
 }
 
 

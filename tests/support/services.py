@@ -35,6 +35,7 @@ from mls_federation.federation.binding import WELL_KNOWN_PATH, SubmitRequest
 from mls_federation.io import HttpTransport, connected_client
 from mls_federation.io.concurrency import gather
 from mls_federation.storage import MemoryStorage
+from tests.support.ending import EndingServer
 
 HOST = "127.0.0.1"
 # Long enough for a machine that has much else to do; only a test that fails waits for so long.
@@ -338,7 +339,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
         config = uvicorn.Config(
             app, log_config=None, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=1
         )
-        server = uvicorn.Server(config)
+        server = EndingServer(config)
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             yield f"http://{HOST}:{listening.getsockname()[1]}"

@@ -95,6 +95,7 @@ def test_the_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
             assert f"| {operation.title} | {size} |" in printed
 
 
+@pytest.mark.long
 def test_every_side_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         engine.main(["--sizes", "3", "--rounds", "1"])
