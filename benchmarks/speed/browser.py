@@ -20,7 +20,7 @@ from dev import chromium
 from dev.browser import chromium_arguments
 from dev.environment import Environment
 from dev.steps import ROOT, run
-from dev.web_tree import WEB
+from dev.web_tree import WEB, release_folder
 
 from .results import OURS
 
@@ -88,8 +88,9 @@ def sides(ready: Environment) -> Iterator[tuple[dict[str, WorkerSide], str]]:
         page.goto(f"{address}/page/engine.html")
         if not page.evaluate("crossOriginIsolated"):
             raise RuntimeError("the page is not isolated, so its clocks are coarse")
-        module = f"{address}/mls-federation/"
-        assets = json.loads((ready.web_root / "mls-federation" / "assets.json").read_text())
+        release = release_folder(ready.web_root)
+        module = f"{address}/{release.relative_to(ready.web_root).as_posix()}/"
+        assets = json.loads((release / "assets.json").read_text())
         jobs = {
             OURS: {
                 "script": "/page/engine_worker.js",
