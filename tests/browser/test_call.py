@@ -297,6 +297,28 @@ async def test_who_reloads_comes_back_with_counters_of_their_own(trio: Trio, fed
         assert "replaced" in [one["reason"] for one in await caller.happened("participantleft")]
 
 
+async def test_a_page_that_stood_still_between_two_counts_goes_on(trio: Trio) -> None:
+    alice, bob, _ = trio
+    # The browser was asked what it has sent, and then nothing happened for long, until the worker was asked.
+    await alice.do(
+        """const { postMessage } = Worker.prototype;
+        await new Promise((resolve) => {
+            Worker.prototype.postMessage = function (message, ...more) {
+                if (message.type === "count") {
+                    Worker.prototype.postMessage = postMessage;
+                    const until = performance.now() + 6000;
+                    while (performance.now() < until);
+                    setTimeout(resolve, 4000);
+                }
+                return postMessage.call(this, message, ...more);
+            };
+        });"""
+    )
+    assert await alice.happened("ended") == []
+    await alice.sees(bob)
+    await bob.sees(alice)
+
+
 async def test_a_page_that_stood_still_goes_on(trio: Trio) -> None:
     alice, bob, _ = trio
     # As one does that has much to do, or whose machine slept: its timer comes before what its worker has answered long ago.

@@ -177,7 +177,7 @@ async def test_what_is_counted_tells_whether_media_are_encrypted(new_context: Ne
     verdicts = await page.evaluate(
         """async () => {
             const { isUnprotected } = await import("/module-sources/call-watch.js");
-            const sent = (time, made, octets, seen, passed) => ({ time, made, octets, seen, passed });
+            const sent = (time, made, octets, seen, passed, seenBefore = seen) => ({ time, made, octets, seen, seenBefore, passed });
             return [
                 isUnprotected([sent(0, 0, 0, 0, 0)]),
                 isUnprotected([sent(0, 50, 4000, 50, 50)]),
@@ -191,11 +191,14 @@ async def test_what_is_counted_tells_whether_media_are_encrypted(new_context: Ne
                 isUnprotected([sent(0, 50, 4000, 50, 50), sent(2000, 90, 9000, 85, 85)]),
                 // Nothing is sent, though frames are made.
                 isUnprotected([sent(0, 0, 0, 0, 0), sent(2500, 30, 0, 0, 0)]),
+                // The page stood still after the report was made, and the worker saw 300 frames until it was asked.
+                isUnprotected([sent(0, 50, 4000, 350, 350, 50), sent(2000, 450, 40000, 450, 450, 440)]),
+                isUnprotected([sent(0, 50, 4000, 350, 350, 50), sent(2000, 1050, 90000, 450, 450, 440)]),
             ];
         }"""
     )
 
-    assert verdicts == [False, False, True, True, False, True, True, False, True]
+    assert verdicts == [False, False, True, True, False, True, True, False, True, False, True]
 
 
 async def test_only_signals_of_use_are_read(new_context: NewContext) -> None:

@@ -21,7 +21,8 @@ const MADE = 8;
  * @property {number} time milliseconds
  * @property {number} made frames of video that were encoded, or packets of sound, each of which is a frame
  * @property {number} octets that were sent, with those that a browser adds to find out how much the network carries
- * @property {number} seen frames that came to the worker
+ * @property {number} seen frames that had come to the worker after that
+ * @property {number} seenBefore frames that had come to it before that, at the look before this one
  * @property {number} passed frames that the worker handed on, encrypted
  */
 
@@ -29,11 +30,12 @@ const MADE = 8;
  * @param {MediaKind} media
  * @param {RTCStatsReport} report of a sender
  * @param {FrameCounts} counts of its stream in the worker, asked for after the report was made: what the report has of it, they have, too
+ * @param {number} seenBefore
  * @param {number} time
  * @returns {Sent}
  */
-function sentBy(media, report, { seen, passed }, time) {
-  const sent = { time, made: 0, octets: 0, seen, passed };
+function sentBy(media, report, { seen, passed }, seenBefore, time) {
+  const sent = { time, made: 0, octets: 0, seen, seenBefore, passed };
   for (const entry of report.values()) {
     if (entry.type !== "outbound-rtp") continue;
     sent.made += (media === "video" ? entry.framesEncoded : entry.packetsSent) ?? 0;
@@ -53,7 +55,9 @@ export function isUnprotected(history) {
   const then = history.findLast(({ time }) => now.time - time >= PATIENCE);
   if (then === undefined) return false;
   const made = now.made - then.made;
-  return made >= MADE && 2 * (now.seen - then.seen) < made;
+  // Of a page that stands still between a report and the worker's answer, the answer has many frames that the report has not.
+  const seen = now.seen - then.seenBefore;
+  return made >= MADE && 2 * seen < made;
 }
 
 /** @typedef {{ media: MediaKind, sent: Sent }} Unprotected */
@@ -76,11 +80,12 @@ export async function compare(entries, worker) {
   /** @type {Unprotected | undefined} */
   let unprotected;
   for (const { history, media, stream, report } of reports.flat()) {
-    const past = (history.get(stream) ?? []).filter(({ time }) => now - time < HISTORY);
+    const all = history.get(stream) ?? [];
+    const past = all.filter(({ time }) => now - time < HISTORY);
     const counts = streams.find((one) => one.stream === stream);
     // The worker forgets a connection that was closed meanwhile.
     if (counts === undefined) continue;
-    const sent = sentBy(media, report, counts, now);
+    const sent = sentBy(media, report, counts, all.at(-1)?.seen ?? 0, now);
     history.set(stream, [...past, sent]);
     if (isUnprotected([...past, sent])) unprotected = { media, sent };
   }
