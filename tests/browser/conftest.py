@@ -107,15 +107,6 @@ async def firefox_with_mls_running(playwright: Playwright) -> AsyncIterator[Brow
     await running.close()
 
 
-@pytest.fixture(scope="session")
-def webkit_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """One WebKit for the whole session."""
-    with webkit_browser.running(
-        _or_skip(webkit.find_or_install), tmp_path_factory.mktemp("webkit")
-    ) as running:
-        yield running
-
-
 def _chromium_program() -> Path:
     named = os.environ.get("MLS_CHROMIUM")
     return Path(named) if named else chromium.find_or_install(Path(sys.executable))
@@ -139,15 +130,10 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 
 
 @pytest.fixture(name="webkit")
-def webkit_window(webkit_running: WebDriver) -> Iterator[WebDriver]:
-    """WebKit with an empty window, of which nothing is left for the next test."""
-    kept = webkit_running.window()
-    window = webkit_running.new_window()
-    yield webkit_running
-    for handle in {window, *webkit_running.windows()} - {kept}:
-        webkit_running.choose_window(handle)
-        webkit_running.close_window()
-    webkit_running.choose_window(kept)
+def webkit_running(tmp_path: Path) -> Iterator[WebDriver]:
+    """A WebKit of the test's own: what pages keep, a snapshot for instance, is kept as long as a browser runs."""
+    with webkit_browser.running(_or_skip(webkit.find_or_install), tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
