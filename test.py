@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     if any(codes) or browser is None:
         return next((code for code in codes if code), 0)
     # Files at the same time, each by one worker, since fixtures of a module are costly; `-n 0` does without.
-    # In the order that tests/conftest.py gives them.
+    # In the order and the lanes that tests/conftest.py gives them.
     at_once = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
     # A run that is cut off has said what failed. What waits for ever, beyond the end that async tests have, ends its worker for good:
     # another would begin with the same test.

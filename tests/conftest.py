@@ -8,11 +8,16 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from mls_federation.crypto import CipherSuite, Crypto, CryptoProvider, crypto
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 IN_BROWSER = sys.platform == "emscripten"
 
@@ -30,19 +35,36 @@ if not IN_BROWSER:
 # Several times what any test takes on a busy machine. One that waits for what never comes fails, and the others go on.
 _WAITS_FOR_EVER = 600
 
+# What takes longest in one piece: the lane of those that drive browsers, and the one file that runs all inside Pyodide.
+_FIRST = ("tests/browser/", "tests/native/", "tests/pyodide/")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each `async` test an end of its own: that of pytest-timeout is also the end of the worker.
 
-    And mix the files: browsers beside browsers make each other slow, and the one file that takes longest is not to be the last.
+    And begin with what takes longest, and mix the files.
     """
-    items.sort(key=lambda item: ("pyodide" not in item.path.parts, _mixed(item.path)))
+    items.sort(key=lambda item: (_place(item), _mixed(item.path)))
     for item in items:
         if item.get_closest_marker("long") is not None:
             if config.pluginmanager.hasplugin("timeout"):
                 item.add_marker(pytest.mark.timeout(0))
         elif isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _with_an_end(item.obj)
+
+
+@pytest.hookimpl(optionalhook=True)  # Inside Pyodide there is no xdist.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling | None":
+    """Of tests that run at the same time, browsers do not run beside browsers."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.browser_lane import BrowserLaneScheduling
+
+    return BrowserLaneScheduling(config, log)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
 
 
 def _mixed(file: Path) -> str:
